@@ -1,0 +1,1 @@
+"""Fault simulators in Python: the plain reference and the fast exact engine."""
