@@ -1,0 +1,1 @@
+"""Boards: what they hold and how they are reached."""

@@ -1,0 +1,5 @@
+"""Fault campaigns: trials, their statistics, requirements on them, and the store that keeps them."""
+
+from codesign.campaign.run import CampaignResult, run_campaign
+
+__all__ = ["CampaignResult", "run_campaign"]

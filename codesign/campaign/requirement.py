@@ -1,0 +1,55 @@
+"""Requirements on a campaign, such as ``accuracy>=0.95@0.99``."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from codesign.errors import ConfigError
+
+METRICS = ("accuracy", "sdc1")
+_TEXT = re.compile(r"^\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*(?:@\s*([0-9.eE+-]+)\s*)?$")
+_FORM = "write it as accuracy>=0.95@0.99 or sdc1<=1e-3@0.95 (metric, bound, confidence)"
+
+
+class Status(StrEnum):
+    MET = "met"
+    VIOLATED = "violated"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """`metric` must lie on the right side of `bound`, as far as an interval at `confidence` can tell."""
+
+    metric: str
+    relation: Literal[">=", "<="]
+    bound: float
+    confidence: float = 0.95
+
+    @classmethod
+    def parse(cls, text: str) -> "Requirement":
+        """Raises ConfigError that shows the right form."""
+        match = _TEXT.match(text)
+        if match is None:
+            raise ConfigError(f"requirement '{text}': {_FORM}")
+        metric, relation, bound, confidence = match.groups()
+        if metric not in METRICS:
+            raise ConfigError(f"requirement '{text}': unknown metric '{metric}', choose from {', '.join(METRICS)}")
+        try:
+            parsed = cls(metric, ">=" if relation == ">=" else "<=", float(bound), float(confidence or 0.95))
+        except ValueError:
+            raise ConfigError(f"requirement '{text}': {_FORM}") from None
+        if not 0.0 <= parsed.bound <= 1.0 or not 0.0 < parsed.confidence < 1.0:
+            raise ConfigError(f"requirement '{text}': the bound lies in 0..1, the confidence between 0 and 1")
+        return parsed
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.relation}{self.bound:g}@{self.confidence:g}"
+
+    def status(self, low: float, high: float) -> Status:
+        """Met or violated when the whole interval says so; otherwise undecided."""
+        surely, never = (low >= self.bound, high < self.bound)
+        if self.relation == "<=":
+            surely, never = (high <= self.bound, low > self.bound)
+        return Status.MET if surely else Status.VIOLATED if never else Status.UNDECIDED

@@ -1,0 +1,122 @@
+"""The run folder's SQLite store: every batch of trials and every evaluation, written as it finishes."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import StoreError
+
+VERSION = 1
+_SCHEMA = """
+create table meta (key text primary key, value text not null);
+create table batch (
+    campaign text not null, first integer not null, count integer not null,
+    correct blob not null, sdc1 blob not null, primary key (campaign, first)
+);
+create table evaluation (
+    kind text not null, number integer not null, document text not null, primary key (kind, number)
+);
+"""
+
+
+class Store:
+    """One SQLite file. A process that is killed loses at most what it had not finished.
+
+    Raises StoreError for a file that is not a store, is damaged, belongs to another study, or cannot be
+    written; such a file is never changed.
+    """
+
+    def __init__(self, path: Path, study: str = "") -> None:
+        self.path = path
+        fresh = not path.exists() or path.stat().st_size == 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"cannot open the store {path}: {error}") from None
+        with self._guarded():
+            if fresh:
+                self._create(study)
+        self._check(study)
+
+    def _create(self, study: str) -> None:
+        self._db.execute("begin immediate")
+        for statement in _SCHEMA.split(";"):
+            self._db.execute(statement)
+        self._db.execute("insert into meta values ('version', ?), ('study', ?)", (str(VERSION), study))
+        self._db.execute("commit")
+
+    def _check(self, study: str) -> None:
+        with self._guarded():
+            meta = dict(self._db.execute("select key, value from meta"))
+        if meta.get("version") != str(VERSION):
+            raise StoreError(f"{self.path} has store version {meta.get('version')}, this codesign reads {VERSION}")
+        if study and meta.get("study") != study:
+            raise StoreError(
+                f"{self.path} belongs to another study (or this one was changed since): "
+                "choose another folder with --out, or remove this one"
+            )
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"store {self.path}: {error}") from None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add_batch(self, campaign: str, first: int, correct: NDArray[np.int64], sdc1: NDArray[np.int64]) -> None:
+        """Keep trials first .. first + len - 1 of a campaign; one transaction."""
+        row = (campaign, first, len(correct), correct.astype("<i4").tobytes(), sdc1.astype("<i4").tobytes())
+        with self._guarded():
+            self._db.execute("insert or replace into batch values (?, ?, ?, ?, ?)", row)
+
+    def batches(self, campaign: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Correct and SDC-1 counts of trials 0 .. n - 1, as far as they are there without a gap."""
+        correct, sdc1, expected = [], [], 0
+        with self._guarded():
+            query = "select first, count, correct, sdc1 from batch where campaign = ? order by first"
+            for first, count, right, silent in self._db.execute(query, (campaign,)):
+                if first != expected:
+                    break
+                correct.append(np.frombuffer(right, "<i4"))
+                sdc1.append(np.frombuffer(silent, "<i4"))
+                expected += count
+        empty = [np.zeros(0, np.int64)]
+        return np.concatenate(correct or empty).astype(np.int64), np.concatenate(sdc1 or empty).astype(np.int64)
+
+    def add_evaluation(self, kind: str, number: int, document: dict[str, Any]) -> None:
+        """Keep one finished evaluation as JSON."""
+        text = json.dumps(document, sort_keys=True)
+        with self._guarded():
+            self._db.execute("insert or replace into evaluation values (?, ?, ?)", (kind, number, text))
+
+    def evaluations(self, kind: str) -> list[dict[str, Any]]:
+        """Finished evaluations of a kind, in their order."""
+        with self._guarded():
+            query = "select document from evaluation where kind = ? order by number"
+            return [json.loads(text) for (text,) in self._db.execute(query, (kind,))]
+
+    def spent_seconds(self, add: float = 0.0) -> float:
+        """Working time of all sessions on this store, after adding `add`."""
+        with self._guarded():
+            row = self._db.execute("select value from meta where key = 'seconds'").fetchone()
+            total = float(row[0]) if row else 0.0
+            if add:
+                total += add
+                self._db.execute("insert or replace into meta values ('seconds', ?)", (repr(total),))
+        return total

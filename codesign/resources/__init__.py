@@ -1,0 +1,1 @@
+"""Resource reports and their sources."""

@@ -1,0 +1,313 @@
+"""Readers of the C-synthesis reports of Vivado HLS and Vitis HLS.
+
+The figures are the vendor tool's own estimates before logic synthesis. Formats: AMD UG902 and UG1399; read
+from real reports of Vivado HLS 2019.1 and 2020.1 and Vitis HLS 2024.1. Whatever is not understood is
+refused: a report gives the right numbers or a ReportError, and a figure that the tool leaves open
+(`undef`, `?`, `-`) is None.
+"""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import NoReturn
+from xml.etree.ElementTree import Element, ParseError
+
+import defusedxml.ElementTree  # type: ignore[import-untyped]
+
+from codesign.errors import ReportError
+from codesign.resources.report import ResourceReport
+
+_ABSENT = {"undef", "?", "-"}
+_VERSION = re.compile(r"(20\d\d)\.(\d)(?:[.\s]\S.*)?", re.ASCII)
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_FIRST_VITIS = (2020, 2)
+
+# Beyond these a figure is damage, not a design: devices hold some 10**7 primitives, a run of 10**15 cycles
+# takes a month, and no fabric is clocked below 100 kHz.
+_MAX_PRIMITIVES = 10**9
+_MAX_CYCLES = 10**15
+_MAX_CLOCK_NS = 10_000.0
+_MAX_BYTES = 256 * 2**20
+
+
+def read_report(path: Path, top: str | None = None) -> ResourceReport:
+    """Read a csynth report: an XML or `.rpt` file, or a project folder in hls4ml's layout.
+
+    With `top`, a report of another top function is refused.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = _find(path, top)
+    if path.suffix.lower() == ".xml" or _content(path).lstrip().startswith(b"<"):
+        return read_csynth_xml(path, top=top)
+    return read_csynth_rpt(path, top=top)
+
+
+def read_csynth_xml(path: Path, *, top: str | None = None) -> ResourceReport:
+    """Read `csynth.xml` or `<top>_csynth.xml`. Raises ReportError for anything else."""
+    return _Xml(path).report(top)
+
+
+def read_csynth_rpt(path: Path, *, top: str | None = None) -> ResourceReport:
+    """Read `<top>_csynth.rpt`, the text report. Raises ReportError for anything else."""
+    return _Rpt(path).report(top)
+
+
+def _find(folder: Path, top: str | None) -> Path:
+    """The csynth report in a project folder: `<name>_prj/solution1/syn/report/`, as hls4ml lays it out."""
+    projects = [folder] if folder.name.endswith("_prj") else sorted(folder.glob(f"{top or '*'}_prj"))
+    looked, found = [], []
+    for project in projects or [folder / f"{top or '*'}_prj"]:
+        reports = project / "solution1" / "syn" / "report"
+        name = top or project.name.removesuffix("_prj")
+        places = [reports / "csynth.xml", reports / f"{name}_csynth.xml", reports / f"{name}_csynth.rpt"]
+        looked += places
+        found += [place for place in places if place.is_file()][:1]
+    if len(found) > 1:
+        raise ReportError(f"{folder}: more than one project, name one of {', '.join(map(str, found))}")
+    if not found:
+        raise ReportError(f"{folder}: no csynth report; looked for {', '.join(map(str, looked))}")
+    return found[0]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise ReportError(f"cannot read report {path}: {error.strerror}") from None
+    if len(data) > _MAX_BYTES:
+        raise ReportError(f"{path}: larger than {_MAX_BYTES >> 20} MiB, expected a csynth report")
+    return data
+
+
+class _Reader:
+    """What both formats share: the checks of single figures, with the path in every message."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fail(self, problem: str) -> NoReturn:
+        # Pieces of a damaged file are quoted here: the message stays one printable line.
+        line = "".join(c if c.isprintable() else "?" for c in " ".join(problem.split()))
+        raise ReportError(f"{self.path}: not a usable csynth report: {line}")
+
+    def count(self, text: str, what: str, limit: int = _MAX_PRIMITIVES) -> int | None:
+        if text in _ABSENT:
+            return None
+        if not _WHOLE.fullmatch(text) or int(text) > limit:
+            self.fail(f"{what} is '{text[:40]}', expected a whole number from 0 to {limit:,}")
+        return int(text)
+
+    def worst(self, least: str, most: str, what: str) -> int | None:
+        """The second of a (min, max) pair of cycle counts."""
+        low, high = self.count(least, f"minimum {what}", _MAX_CYCLES), self.count(most, what, _MAX_CYCLES)
+        if low is not None and high is not None and low > high:
+            self.fail(f"{what} runs from {low} to {high} cycles")
+        return high
+
+    def clock(self, text: str) -> float | None:
+        if text in _ABSENT:
+            return None
+        if not _DECIMAL.fullmatch(text) or not 0 < float(text) <= _MAX_CLOCK_NS:
+            self.fail(f"target clock is '{text[:40]}', expected nanoseconds up to {_MAX_CLOCK_NS:g}")
+        return float(text)
+
+    def source(self, version: str) -> str:
+        """Up to 2020.1 the tool is Vivado HLS, from 2020.2 on Vitis HLS."""
+        match = _VERSION.fullmatch(version)
+        if match is None:
+            self.fail(f"tool version is '{version[:40]}', expected one like 2020.1")
+        return "vivado" if (int(match[1]), int(match[2])) < _FIRST_VITIS else "vitis"
+
+    def check_top(self, found: str, wanted: str | None) -> None:
+        if wanted is not None and found != wanted:
+            self.fail(f"it is of top function '{found}', expected '{wanted}'")
+
+
+class _Xml(_Reader):
+    """`<profile>`: the figures of the top function are in sections directly below the root."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            self.root: Element = defusedxml.ElementTree.fromstring(_content(path), forbid_dtd=True)
+        except ParseError as error:
+            self.fail(f"broken XML, cut short or damaged ({error})")
+        except (ValueError, LookupError) as error:
+            # defusedxml's refusals are ValueErrors, an unknown encoding is a LookupError.
+            self.fail(f"refused XML ({type(error).__name__}); expected plain XML without DTD and entities")
+        if self.root.tag != "profile":
+            self.fail(f"the root is <{self.root.tag[:40]}>, expected <profile>")
+
+    def report(self, top: str | None) -> ResourceReport:
+        user = self.section("UserAssignments")
+        self.check_top(self.text(user, "TopModelName"), top)
+        version = self.text(self.section("ReportVersion"), "Version")
+        area = self.section("AreaEstimates", "Resources")
+        latency, ii = self.cycles()
+        return ResourceReport(
+            lut=self.count(self.text(area, "LUT"), "LUT"),
+            ff=self.count(self.text(area, "FF"), "FF"),
+            # Vivado HLS writes DSP48E, Vitis HLS writes DSP.
+            dsp=self.count(self.text(area, "DSP48E", "DSP"), "DSP"),
+            bram_18k=self.count(self.text(area, "BRAM_18K"), "BRAM_18K"),
+            latency_cycles=latency,
+            ii=ii,
+            clock_ns=self.target_clock(user),
+            source=self.source(version),
+            tool_version=version.split()[0],
+        )
+
+    def section(self, *tags: str) -> Element:
+        """The one element at this path below the root."""
+        element = self.root
+        for tag in tags:
+            element = self.child(element, tag)
+        return element
+
+    def child(self, parent: Element, *tags: str) -> Element:
+        """The one child that has any of these tags."""
+        found = [element for element in parent if element.tag in tags]
+        if len(found) != 1:
+            self.fail(f"{len(found)} times <{'> or <'.join(tags)}> in <{parent.tag}>, expected it once")
+        return found[0]
+
+    def text(self, parent: Element, *tags: str) -> str:
+        element = self.child(parent, *tags)
+        if len(element):
+            self.fail(f"<{element.tag}> holds <{str(element[0].tag)[:40]}>, expected a plain value")
+        return (element.text or "").strip()
+
+    def target_clock(self, user: Element) -> float | None:
+        if (unit := self.text(user, "unit")) != "ns":
+            self.fail(f"the clock is in '{unit[:40]}', expected ns")
+        return self.clock(self.text(user, "TargetClockPeriod"))
+
+    def cycles(self) -> tuple[int | None, int | None]:
+        """Worst latency and worst interval in cycles."""
+        summary = self.section("PerformanceEstimates", "SummaryOfOverallLatency")
+        if (unit := self.text(summary, "unit")) != "clock cycles":
+            self.fail(f"the latency is in '{unit[:40]}', expected clock cycles")
+        latency = self.worst(self.text(summary, "Best-caseLatency"), self.text(summary, "Worst-caseLatency"), "latency")
+        return latency, self.worst(self.text(summary, "Interval-min"), self.text(summary, "Interval-max"), "interval")
+
+
+Row = list[str]
+
+
+class _Rpt(_Reader):
+    """The text report: fixed-width tables below headings. Every table is checked for its shape."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            text = _content(path).decode()
+        except UnicodeDecodeError:
+            self.fail("not text; expected a csynth .rpt file")
+        self.lines = [line.strip() for line in text.splitlines()]
+
+    def report(self, top: str | None) -> ResourceReport:
+        self.check_top(self.match(r"== (?:Vivado|Vitis) HLS Report for '(\S+)'", "the title of an HLS report"), top)
+        version = self.match(r"\* Version:\s+(\S.*)", "a version")
+        source = self.source(version)
+        total = self.totals()
+        latency, ii = self.cycles()
+        return ResourceReport(
+            lut=total["LUT"],
+            ff=total["FF"],
+            dsp=total["DSP"],
+            bram_18k=total["BRAM_18K"],
+            latency_cycles=latency,
+            ii=ii,
+            clock_ns=self.target_clock(),
+            source=source,
+            tool_version=version.split()[0],
+        )
+
+    def match(self, pattern: str, what: str) -> str:
+        """The group of the one line that has this form."""
+        found = [match[1] for line in self.lines if (match := re.fullmatch(pattern, line))]
+        if len(found) != 1:
+            self.fail(f"{len(found)} lines with {what}, expected one")
+        return found[0]
+
+    def summary(self, *headings: str) -> tuple[str, list[list[Row]]]:
+        """The heading found and the summary table below it, as blocks of rows between border lines."""
+        starts = [number for number, line in enumerate(self.lines) if line in headings]
+        if len(starts) != 1:
+            self.fail(f"{len(starts)} times the heading '{headings[0]}', expected it once")
+        heading = self.lines[starts[0]]
+        body = [line for line in self.lines[starts[0] + 1 :] if line and not line.startswith("===")]
+        if body[:1] != ["* Summary:"]:
+            self.fail(f"no summary below '{heading}'")
+        return heading, self.blocks(body[1:], heading)
+
+    def blocks(self, lines: list[str], heading: str) -> list[list[Row]]:
+        """Rows between border lines. All lines of a table have one width, and its last is a border."""
+        table = []
+        for line in lines:
+            if line[0] not in "+|" or line.startswith("+ "):
+                break
+            table.append(line)
+        borders = [number for number, line in enumerate(table) if re.fullmatch(r"\+(-+\+)+", line)]
+        whole = len(borders) >= 3 and borders[0] == 0 and borders[-1] == len(table) - 1
+        if not whole or any(len(line) != len(table[0]) or line[-1] not in "+|" for line in table):
+            self.fail(f"the table below '{heading}' is cut short or damaged")
+        cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
+        return [cells[first + 1 : last] for first, last in pairwise(borders)]
+
+    def target_clock(self) -> float | None:
+        heading, blocks = self.summary("+ Timing:", "+ Timing (ns):")
+        match blocks:
+            case [[["Clock", "Target", "Estimated", "Uncertainty"]], [[_, target, _, _]]]:
+                # Up to 2019 the unit is in the heading, later in each cell.
+                in_cell = heading == "+ Timing:"
+                if in_cell and target not in _ABSENT and not target.endswith(" ns"):
+                    self.fail(f"target clock is '{target[:40]}', expected ns")
+                return self.clock(target.removesuffix(" ns") if in_cell else target)
+        self.fail("the timing summary has an unknown layout, expected one clock with its target")
+
+    def cycles(self) -> tuple[int | None, int | None]:
+        """Worst latency and worst interval in cycles."""
+        heading, blocks = self.summary("+ Latency:", "+ Latency (clock cycles):")
+        latency = "Latency (cycles)" if heading == "+ Latency:" else "Latency"
+        match blocks:
+            case [[groups, columns], [row]] if self.is_latency_table(groups, columns, row, latency):
+                first, interval = 2 * groups.index(latency), 2 * groups.index("Interval")
+                return (
+                    self.worst(row[first], row[first + 1], "latency"),
+                    self.worst(row[interval], row[interval + 1], "interval"),
+                )
+        self.fail("the latency summary has an unknown layout, expected min and max of latency and interval")
+
+    @staticmethod
+    def is_latency_table(groups: Row, columns: Row, row: Row, latency: str) -> bool:
+        """Every group of columns but the last, the pipeline type, is a pair (min, max)."""
+        pairs = len(groups) - 1
+        named = groups[-1] == "Pipeline" and groups.count(latency) == groups.count("Interval") == 1
+        return named and columns == ["min", "max"] * pairs + ["Type"] and len(row) == len(columns)
+
+    def totals(self) -> dict[str, int | None]:
+        """The total of each resource; it has to be the sum of the rows above it."""
+        _, blocks = self.summary("== Utilization Estimates")
+        match blocks:
+            case [[["Name", *names]], parts, [["Total", *totals]], *_]:
+                rows = [*parts, ["Total", *totals]]
+                if any(len(row) != len(names) + 1 for row in rows):
+                    self.fail("a row of the utilization summary has too few or too many cells")
+            case _:
+                self.fail("the utilization summary has an unknown layout, expected rows, then their total")
+        names = ["DSP" if name == "DSP48E" else name for name in names]
+        wanted = ("LUT", "FF", "DSP", "BRAM_18K")
+        if any(names.count(name) != 1 for name in wanted):
+            self.fail(f"the utilization summary has the columns {names}, expected {', '.join(wanted)}")
+        return {name: self.total(name, [row[names.index(name) + 1] for row in rows]) for name in wanted}
+
+    def total(self, name: str, column: Row) -> int | None:
+        *parts, total = (self.count(cell, name) for cell in column)
+        summed = sum(part or 0 for part in parts)
+        if total is not None and total != summed:
+            self.fail(f"the total of {name} is {total}, but its rows add up to {summed}")
+        return total

@@ -1,0 +1,199 @@
+"""One design in, its figures out: train (or take from the cache), protect, cost, attack."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from codesign.board.boards import Board, load_board
+from codesign.campaign.run import CampaignResult, run_campaign
+from codesign.campaign.statistics import Interval
+from codesign.campaign.store import Store
+from codesign.faults import FaultModel, Lifetime, Target
+from codesign.network import Network
+from codesign.protection import ProtectionPlan, selective_plan
+from codesign.resources.estimate import estimate
+from codesign.resources.report import ResourceReport
+from codesign.study import Design, Study
+from codesign.train.builder import Data, data
+from codesign.train.training import TrainedNetwork, train
+from codesign.vulnerability import Scores, taylor_scores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A design's figures. A constraint holds when its margin is not negative."""
+
+    design: Design
+    network: str
+    plan: str
+    accuracy_clean: float
+    accuracy_faulty: Interval
+    sdc1: Interval
+    trials: int
+    resources: ResourceReport
+    lut_by_cause: dict[str, int]
+    cost: float
+    margins: dict[str, float]
+    seconds: float
+
+    @property
+    def feasible(self) -> bool:
+        return all(margin >= 0 for margin in self.margins.values())
+
+    @property
+    def violation(self) -> float:
+        """Sum of what is missing, each constraint in its own unit (shares of one)."""
+        return sum(-margin for margin in self.margins.values() if margin < 0)
+
+    @property
+    def broken(self) -> list[str]:
+        """Names of the constraints that do not hold."""
+        return [name for name, margin in self.margins.items() if margin < 0]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "design": self.design.to_json(),
+            "feasible": self.feasible,
+            "network": self.network,
+            "plan": self.plan,
+            "accuracy_clean": self.accuracy_clean,
+            "accuracy_faulty": {**self.accuracy_faulty.to_json(), "trials": self.trials},
+            "sdc1": self.sdc1.to_json(),
+            "resources": self.resources.to_json(),
+            "lut_by_cause": self.lut_by_cause,
+            "cost": self.cost,
+            "margins": self.margins,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> "Evaluation":
+        faulty = dict(given["accuracy_faulty"])
+        trials = faulty.pop("trials")
+        return cls(
+            design=Design.from_json(given["design"]),
+            network=given["network"],
+            plan=given["plan"],
+            accuracy_clean=given["accuracy_clean"],
+            accuracy_faulty=Interval(**faulty),
+            sdc1=Interval(**given["sdc1"]),
+            trials=trials,
+            resources=ResourceReport.from_json(given["resources"]),
+            lut_by_cause=given["lut_by_cause"],
+            cost=given["cost"],
+            margins=given["margins"],
+            seconds=given["seconds"],
+        )
+
+
+class Evaluator:
+    """Evaluates designs of a study; networks, scores and finished trial batches are kept."""
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self.study = study
+        self.store = store
+        self.board: Board = load_board(study.hardware.board)
+        self.data: Data = data(study)
+        self._scores: dict[str, Scores] = {}
+        self._trained: dict[tuple[int, int], TrainedNetwork] = {}
+
+    def trained(self, design: Design) -> TrainedNetwork:
+        """The design's network, trained at most once."""
+        widths = (design.weight_bits, design.activation_bits)
+        if widths not in self._trained:
+            self._trained[widths] = train(self.study, *widths)
+        return self._trained[widths]
+
+    def plan(self, network: Network, design: Design) -> ProtectionPlan:
+        """The design's protection, important neurons chosen by their score on the training set."""
+        if network.digest not in self._scores:
+            raw = network.quantise_inputs(self.data.train_inputs)
+            self._scores[network.digest] = taylor_scores(network, raw, self.data.train_labels)
+        return selective_plan(
+            network,
+            self._scores[network.digest],
+            design.important_fraction,
+            design.hardened_bits_important,
+            design.hardened_bits_normal,
+            design.importance_scope,
+        )
+
+    def signature(self, design: Design) -> tuple[str, str]:
+        """What the design becomes: two designs of the same signature are the same accelerator."""
+        network = self.trained(design).network
+        return network.digest, self.plan(network, design).digest
+
+    def fault_model(self, ber: float | None = None) -> FaultModel:
+        """The study's faults, or the same at another bit error rate."""
+        return fault_model(self.study, ber)
+
+    def campaign(
+        self, network: Network, plan: ProtectionPlan, model: FaultModel, progress: Callable[[int], None] | None = None
+    ) -> CampaignResult:
+        """The study's number of trials on its test set; finished batches come from the store."""
+        return run_campaign(
+            network,
+            plan,
+            model,
+            self.data.test_inputs,
+            self.data.test_labels,
+            trials=self.study.faults.trials,
+            confidence=self.study.faults.confidence,
+            store=self.store,
+            progress=progress,
+        )
+
+    def evaluate(self, design: Design, progress: Callable[[int], None] | None = None) -> Evaluation:
+        """All figures of one design."""
+        start = time.perf_counter()
+        trained = self.trained(design)
+        network, plan = trained.network, self.plan(trained.network, design)
+        cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns)
+        result = self.campaign(network, plan, self.fault_model(), progress)
+        report = cost.report
+        assert report.lut is not None and report.dsp is not None  # the estimate always says
+        return Evaluation(
+            design=design,
+            network=network.digest,
+            plan=plan.digest,
+            accuracy_clean=trained.accuracy_clean,
+            accuracy_faulty=result.accuracy,
+            sdc1=result.sdc1,
+            trials=result.trials,
+            resources=report,
+            lut_by_cause={name: getattr(cost, name) for name in ("function", "replicas", "voters", "guards")},
+            cost=self.study.objective.lut * report.lut + self.study.objective.dsp * report.dsp,
+            margins=self._margins(trained.accuracy_clean, result.accuracy, report),
+            seconds=time.perf_counter() - start,
+        )
+
+    def _margins(self, clean: float, faulty: Interval, report: ResourceReport) -> dict[str, float]:
+        wanted = self.study.requirements
+        margins: dict[str, float] = {}
+        if wanted.accuracy_clean is not None:
+            margins["accuracy_clean"] = clean - wanted.accuracy_clean
+        if wanted.accuracy_faulty is not None:
+            margins["accuracy_faulty"] = faulty.low - wanted.accuracy_faulty
+        if wanted.latency_cycles is not None:
+            assert report.latency_cycles is not None
+            margins["latency_cycles"] = 1.0 - report.latency_cycles / wanted.latency_cycles
+        there = {name: getattr(self.board, name) for name in ("lut", "ff", "dsp", "bram_18k")}
+        used = {name: getattr(report, name) or 0 for name in there}
+        margins["capacity"] = min(
+            1.0 - used[name] / there[name] if there[name] else math.copysign(1.0, -used[name]) for name in there
+        )
+        return margins
+
+
+def fault_model(study: Study, ber: float | None = None) -> FaultModel:
+    """A study's faults, or the same at another bit error rate."""
+    faults = study.faults
+    return FaultModel(
+        targets=tuple(Target[name.upper()] for name in faults.targets),
+        ber=faults.ber if ber is None else ber,
+        n_flips=faults.n_flips if ber is None else None,
+        lifetime=Lifetime(faults.lifetime),
+        seed=study.seed,
+    )

@@ -1,0 +1,199 @@
+"""The main job: search, choose, compare with the baselines, prove on the csim, and write the run folder."""
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign import __version__
+from codesign.campaign.run import verify
+from codesign.campaign.store import Store
+from codesign.engine.fast import EngineSimulator
+from codesign.errors import MismatchError
+from codesign.faults import FaultSpace
+from codesign.files import write_atomically
+from codesign.fixed import MAX_WIDTH
+from codesign.hls.csim import CsimSimulator
+from codesign.hls.project import ProjectOptions, write_project
+from codesign.network import Network, forward
+from codesign.progress import bar, say
+from codesign.protection import ProtectionPlan
+from codesign.search.evaluate import Evaluation, Evaluator
+from codesign.search.folder import RunFolder
+from codesign.search.propose import Proposer, rank
+from codesign.study import Design, Study
+
+VERIFIED_TRIALS = 5
+_VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result document and whether the requirements are met."""
+
+    result: dict[str, Any]
+    feasible: bool
+
+
+def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) -> Outcome:
+    """Run or continue a search until `evaluations` designs (default: the study's) are evaluated.
+
+    Whatever was finished before in this folder is used and not done again. Raises StoreError when the
+    folder belongs to another study.
+    """
+    start = time.perf_counter()
+    budget = evaluations or study.search.evaluations
+    # A larger budget continues the same search, so it does not make another study.
+    identity = replace(study, search=study.search.model_copy(update={"evaluations": 0})).digest
+    with Store(folder.store, identity) as store:
+        try:
+            _keep_study(study, folder)
+            evaluator = Evaluator(study, store)
+            history = _search(study, folder, store, evaluator, budget)
+            result = _conclude(study, folder, evaluator, history)
+        finally:
+            seconds = store.spent_seconds(add=time.perf_counter() - start)
+    result["seconds"] = seconds
+    folder.write_result(result)
+    return Outcome(result, result["best"] is not None)
+
+
+def _keep_study(study: Study, folder: RunFolder) -> None:
+    write_atomically(folder.path / "study" / study.path.name, study.source)
+    write_atomically(folder.path / "study" / study.model.builder, study.builder_source)
+
+
+def _search(study: Study, folder: RunFolder, store: Store, evaluator: Evaluator, budget: int) -> list[Evaluation]:
+    history = [Evaluation.from_json(document) for document in store.evaluations("design")][:budget]
+    if history:
+        say(f"continuing after {len(history)} of {budget} evaluations in {folder.path}")
+    proposer = Proposer(study)
+    with bar("evaluations", budget) as advance:
+        while len(history) < budget:
+            advance(len(history))
+            design = proposer.propose(history, evaluator.signature)
+            if design is None:
+                say(f"no design is left that is not evaluated ({len(history)})")
+                break
+            evaluation = evaluator.evaluate(design)
+            folder.keep(*_protected(evaluator, evaluation.design))
+            store.add_evaluation("design", len(history), evaluation.to_json())
+            history.append(evaluation)
+            say(f"{len(history):4d}/{budget}  {describe(evaluation)}")
+    return history
+
+
+def _protected(evaluator: Evaluator, design: Design) -> tuple[Network, ProtectionPlan]:
+    network = evaluator.trained(design).network
+    return network, evaluator.plan(network, design)
+
+
+def describe(evaluation: Evaluation) -> str:
+    """One line on a design for people."""
+    design, faulty = evaluation.design, evaluation.accuracy_faulty
+    verdict = "feasible" if evaluation.feasible else f"misses {', '.join(evaluation.broken)}"
+    return (
+        f"{design.weight_bits} bit, {design.important_fraction:4.0%} important, hardened "
+        f"{design.hardened_bits_important:2d}/{design.hardened_bits_normal:2d}: "
+        f"{evaluation.resources.lut:7d} LUT {evaluation.resources.dsp:4d} DSP, accuracy under faults "
+        f"{faulty.mean:.4f} [{faulty.low:.4f}, {faulty.high:.4f}]  {verdict}"
+    )
+
+
+def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: list[Evaluation]) -> dict[str, Any]:
+    """The result document: the best design, its baselines, its proof, and its curve."""
+    order = sorted(range(len(history)), key=lambda i: rank(history[i]))
+    chosen = history[order[0]]
+    named = [{"id": i, **evaluation.to_json()} for i, evaluation in enumerate(history)]
+    baselines = {name: evaluator.evaluate(_baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
+    for baseline in baselines.values():
+        folder.keep(*_protected(evaluator, baseline.design))
+    best = {**named[order[0]], "protection_share": _share(chosen, baselines)}
+    say("proving the design: HLS project, C-simulation, replayed trials")
+    verification = _prove(study, folder, evaluator, chosen)
+    return {
+        "study": study.name,
+        "seed": study.seed,
+        "requirements": study.requirements.model_dump(),
+        "faults": study.faults.model_dump(mode="json"),
+        "hardware": {**study.hardware.model_dump(), "capacity": vars(evaluator.board)},
+        "best": best if chosen.feasible else None,
+        "nearest": None if chosen.feasible else {**best, "broken": chosen.broken},
+        "baselines": {name: evaluation.to_json() for name, evaluation in baselines.items()},
+        "evaluations": named,
+        "verification": verification,
+        "curve": _curves(study, evaluator, {"chosen": chosen, **baselines}),
+        "layers": _layers(evaluator, chosen.design),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    libraries = {name: importlib.metadata.version(name) for name in _VERSIONS}
+    return {"codesign": __version__, "python": platform.python_version(), **libraries}
+
+
+def _baseline(design: Design, name: str) -> Design:
+    """The chosen design's own network without protection, or with every bit of every neuron hardened."""
+    bits = {"unprotected": 0, "full_tmr": MAX_WIDTH}[name]
+    return replace(design, important_fraction=1.0, hardened_bits_important=bits, hardened_bits_normal=bits)
+
+
+def _share(chosen: Evaluation, baselines: dict[str, Evaluation]) -> float | None:
+    """LUTs that the protection adds, as a share of what full TMR of the same network adds."""
+    plain, full = baselines["unprotected"].resources.lut, baselines["full_tmr"].resources.lut
+    assert plain is not None and full is not None and chosen.resources.lut is not None
+    return (chosen.resources.lut - plain) / (full - plain) if full > plain else None
+
+
+def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evaluation) -> dict[str, Any]:
+    """Write the project, compile it, and demand its integers: fault-free on all samples, and under trials."""
+    network, plan = _protected(evaluator, chosen.design)
+    raw = network.quantise_inputs(evaluator.data.test_inputs)
+    options = ProjectOptions(study.hardware.backend, evaluator.board.part, study.hardware.clock_ns)
+    plan.save(folder.path / "best" / "plan.json")
+    project = write_project(network, plan, folder.project, options, bench_inputs=raw)
+    csim = CsimSimulator(project, raw)
+    if not np.array_equal(csim.golden, forward(network, raw)[-1]):
+        raise MismatchError(f"the C-simulation of {folder.project} and the network differ without any fault")
+    generator = np.random.default_rng((study.seed, 3))
+    trials = np.sort(generator.permutation(study.faults.trials)[:VERIFIED_TRIALS])
+    space = FaultSpace(network, plan, evaluator.fault_model(), len(raw))
+    verify(EngineSimulator(network, plan, raw), csim, space, trials)
+    return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": trials.tolist(), "equal": True}
+
+
+def _curves(study: Study, evaluator: Evaluator, designs: dict[str, Evaluation]) -> dict[str, Any]:
+    """Accuracy with its interval at each BER of the study's `curve`, for the chosen design and the baselines."""
+    rates = study.faults.curve
+    if not rates:
+        return {}
+    curves: dict[str, Any] = {"ber": list(rates)}
+    with bar("accuracy against BER", len(designs) * len(rates)) as advance:
+        for done, (name, evaluation) in enumerate(designs.items()):
+            points = []
+            for step, ber in enumerate(rates):
+                advance(done * len(rates) + step)
+                result = evaluator.campaign(*_protected(evaluator, evaluation.design), evaluator.fault_model(ber))
+                points.append(result.accuracy.to_json())
+            curves[name] = points
+    return curves
+
+
+def _layers(evaluator: Evaluator, design: Design) -> list[dict[str, Any]]:
+    """Protection of each computing layer: what the plan hardens in it."""
+    network, plan = _protected(evaluator, design)
+    return [
+        {
+            "name": layer.name,
+            "shape": [layer.n_in, layer.n_out],
+            "accumulator_bits": layer.acc.width,
+            "hardened_bits": plan.hardened(layer).tolist(),
+        }
+        for _, layer in network.compute_layers()
+    ]

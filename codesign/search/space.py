@@ -1,0 +1,117 @@
+"""Points of a study's space, their coordinates for the surrogate, and starting designs."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+from codesign.errors import ConfigError
+from codesign.study import Design, SpaceSection, Value, Variable
+
+Point = dict[str, Value]
+
+
+class Space:
+    """The searched variables of a study. A point gives each of them a value."""
+
+    def __init__(self, section: SpaceSection) -> None:
+        self.section = section
+        self.variables = section.searched
+
+    def design(self, point: Point) -> Design:
+        """The design of a point, fixed variables filled in."""
+        return self.section.design(point)
+
+    def point(self, design: Design) -> Point:
+        """The searched variables of a design."""
+        return {v.name: getattr(design, v.name) for v in self.variables}
+
+    def encode(self, points: Iterable[Point]) -> NDArray[np.float64]:
+        """Coordinates in 0..1, shape (n, d): numbers by their size, categories one-hot."""
+        return np.array([np.concatenate([_encode(v, p[v.name]) for v in self.variables]) for p in points])
+
+    def decode(self, unit: NDArray[np.float64]) -> Point:
+        """The point at uniform numbers in 0..1, one a variable: shape (n_variables,)."""
+        return {v.name: _at(v, float(u)) for v, u in zip(self.variables, unit, strict=True)}
+
+    def sample(self, count: int, generator: np.random.Generator) -> list[Point]:
+        """Independent uniform points."""
+        return [self.decode(u) for u in generator.random((count, len(self.variables)))]
+
+    def near(self, point: Point, generator: np.random.Generator) -> Point:
+        """A neighbour: one or two variables moved, numbers by about a tenth of their range."""
+        moved = dict(point)
+        names = generator.permutation(len(self.variables))[: int(generator.integers(1, 3))]
+        for index in names:
+            variable = self.variables[index]
+            moved[variable.name] = _moved(variable, point[variable.name], generator)
+        return moved
+
+    def starting(self, count: int, seed: int) -> list[Point]:
+        """Designs to begin with: none, all, and single-layer protection, then points that fill the space."""
+        found: list[Point] = []
+        for point in [*self._families(), *self._filling(count, seed)]:
+            if point not in found:
+                found.append(point)
+        return found[:count]
+
+    def _families(self) -> Iterable[Point]:
+        """Unprotected and full TMR at the widest network, then one hardening for all, and whole neurons."""
+        widest = {v.name: max(_ends(v)) if v.kind != "categorical" else v.first for v in self.variables}
+        hardened = ("hardened_bits_important", "hardened_bits_normal")
+        low = {v.name: min(_ends(v)) for v in self.variables if v.name in hardened}
+        high = {v.name: max(_ends(v)) for v in self.variables if v.name in hardened}
+        yield {**widest, **low}
+        yield {**widest, **high}
+        yield {**widest, **{n: self._middle(n) for n in low}}
+        if hardened[1] in low and "important_fraction" in widest:
+            yield {**widest, **high, hardened[1]: low[hardened[1]], "important_fraction": self._middle("important_fraction")}
+
+    def _middle(self, name: str) -> Value:
+        return next(_at(v, 0.5) for v in self.variables if v.name == name)
+
+    def _filling(self, count: int, seed: int) -> list[Point]:
+        if not self.variables:
+            return [{}]
+        points = qmc.Halton(d=len(self.variables), seed=np.random.default_rng((seed, 1))).random(count)
+        return [self.decode(u) for u in points]
+
+
+def _ends(variable: Variable) -> tuple[float, float]:
+    numbers = [v for v in variable.values if not isinstance(v, str)]
+    if numbers:
+        return min(numbers), max(numbers)
+    if variable.low is None or variable.high is None:
+        raise ConfigError(f"variable '{variable.name}' has no range")
+    return variable.low, variable.high
+
+
+def _encode(variable: Variable, value: Value) -> list[float]:
+    if variable.kind == "categorical":
+        return [float(value == choice) for choice in variable.values]
+    assert not isinstance(value, str)
+    low, high = _ends(variable)
+    return [(value - low) / (high - low)]
+
+
+def _at(variable: Variable, unit: float) -> Value:
+    """The value at a uniform number in 0..1."""
+    if variable.values:
+        return variable.values[min(int(unit * len(variable.values)), len(variable.values) - 1)]
+    low, high = _ends(variable)
+    if variable.kind == "int":
+        return min(int(low + unit * (high - low + 1)), int(high))
+    return low + unit * (high - low)
+
+
+def _moved(variable: Variable, value: Value, generator: np.random.Generator) -> Value:
+    if variable.values:
+        return variable.values[int(generator.integers(len(variable.values)))]
+    assert not isinstance(value, str)
+    low, high = _ends(variable)
+    step = generator.normal(0.0, 0.1 * (high - low))
+    if variable.kind == "int":
+        step = np.sign(step) * max(1.0, round(abs(step)))
+        return int(np.clip(value + step, low, high))
+    return float(np.clip(value + step, low, high))

@@ -1,0 +1,86 @@
+"""Gaussian-process surrogates and the constrained expected improvement."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtr
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One quantity at every evaluated point: values and the variance of their measurement, shape (n,)."""
+
+    values: Floats
+    variance: Floats
+
+
+class Surrogate:
+    """A Gaussian process (scikit-optimize's) on standardised values, with the observations' own noise."""
+
+    def __init__(self, points: Floats, observed: Observed, seed: int) -> None:
+        from skopt.learning import GaussianProcessRegressor  # over a second to import
+        from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
+
+        self._mean = float(observed.values.mean())
+        self._scale = float(observed.values.std())
+        self._model = None
+        if self._scale < 1e-12:  # a constant: nothing to learn, and nothing to divide by
+            return
+        kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
+            length_scale=np.ones(points.shape[1]), length_scale_bounds=[(0.05, 20.0)] * points.shape[1], nu=2.5
+        )
+        self._model = GaussianProcessRegressor(
+            kernel=kernel,
+            alpha=observed.variance / self._scale**2 + 1e-6,
+            n_restarts_optimizer=1,
+            random_state=seed,
+        )
+        with warnings.catch_warnings():
+            # A length scale at its bound says that a variable does not matter; that is an answer.
+            warnings.simplefilter("ignore")
+            self._model.fit(points, (observed.values - self._mean) / self._scale)
+
+    def predict(self, points: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation, each of shape (n,)."""
+        if self._model is None:
+            return np.full(len(points), self._mean), np.zeros(len(points))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mean, deviation = self._model.predict(points, return_std=True)
+        return mean * self._scale + self._mean, np.maximum(deviation, 1e-9) * self._scale
+
+
+def log_probability_feasible(constraints: list[tuple[Floats, Floats]]) -> Floats:
+    """Logarithm of the probability that all constraints (mean, deviation; feasible at >= 0) hold."""
+    total: Floats = np.zeros(len(constraints[0][0]))
+    for mean, deviation in constraints:
+        certain = deviation <= 0
+        score = np.where(certain, np.where(mean >= 0, 40.0, -40.0), mean / np.where(certain, 1.0, deviation))
+        total += log_ndtr(score)
+    return total
+
+
+def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
+    """Expected decrease below `best` of a normal quantity (Jones, Schonlau and Welch, 1998)."""
+    certain = deviation <= 0
+    score = (best - mean) / np.where(certain, 1.0, deviation)
+    density = np.exp(-0.5 * score**2) / np.sqrt(2 * np.pi)
+    improvement: Floats = np.where(certain, np.maximum(best - mean, 0.0), deviation * (score * ndtr(score) + density))
+    return improvement
+
+
+def constrained_improvement(
+    objective: tuple[Floats, Floats], constraints: list[tuple[Floats, Floats]], best: float | None
+) -> Floats:
+    """Logarithm of expected improvement times probability of feasibility; the latter alone without a feasible point.
+
+    Source: Gardner et al., "Bayesian optimization with inequality constraints", ICML 2014.
+    """
+    score = log_probability_feasible(constraints) if constraints else np.zeros(len(objective[0]))
+    if best is None:
+        return score
+    return score + np.log(np.maximum(expected_improvement(*objective, best), 1e-300))

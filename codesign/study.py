@@ -1,0 +1,543 @@
+"""A study: one TOML file with the model, the faults, the requirements and the space to search.
+
+Parsed once into frozen, typed values; whatever is wrong becomes one ConfigError line that names the
+file, the key, what was found and what was expected. A design variable given as a single value is
+fixed; a list or an inclusive ``{low, high}`` range makes it searched.
+"""
+
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from codesign.errors import ConfigError
+from codesign.files import digest_of
+from codesign.protection import Mechanism
+
+Value = int | float | str
+
+# TensorFlow and NumPy take 32-bit seeds.
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """Which values of a design variable exist in this version."""
+
+    kind: Literal["int", "float", "categorical"]
+    low: float = 0
+    high: float = 0
+    choices: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        if self.kind == "categorical":
+            return f"one of {', '.join(map(repr, self.choices))} (available in this version)"
+        if self.low == self.high:
+            return f"{self.low} (the only value available in this version)"
+        return f"{'whole numbers' if self.kind == 'int' else 'numbers'} in {self.low}..{self.high}"
+
+    def check(self, given: object) -> Value:
+        """The value in its canonical type, or ValueError."""
+        if self.kind == "categorical":
+            if isinstance(given, str) and given in self.choices:
+                return given
+        elif isinstance(given, int | float) and not isinstance(given, bool) and self.low <= given <= self.high:
+            if self.kind == "float":
+                return float(given) + 0.0  # -0.0 and 0.0 are one value and must share a digest
+            if isinstance(given, int):
+                return given
+        raise ValueError(f"found {_short(given)}, expected {self.expected}")
+
+
+_DOMAINS = {
+    "weight_bits": _Domain("int", 2, 16),
+    "activation_bits": _Domain("int", 2, 16),
+    "important_fraction": _Domain("float", 0, 1),
+    "hardened_bits_important": _Domain("int", 0, 48),
+    "hardened_bits_normal": _Domain("int", 0, 48),
+    "importance_scope": _Domain("categorical", choices=("network", "layer")),
+    "mechanism": _Domain("categorical", choices=tuple(m.value for m in Mechanism)),
+    "hardened_scope": _Domain("categorical", choices=("adder",)),
+    "reuse_factor": _Domain("int", 1, 1),
+    "strategy": _Domain("categorical", choices=("Latency",)),
+}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One design variable: either the `values` to choose from, or an inclusive range `low`..`high`."""
+
+    name: str
+    kind: Literal["int", "float", "categorical"]
+    values: tuple[Value, ...] = ()
+    low: int | float | None = None
+    high: int | float | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """True when there is nothing to search."""
+        return len(self.values) == 1 or (not self.values and self.low == self.high)
+
+    @property
+    def first(self) -> Value:
+        """The value of a fixed variable; the first or lowest one of a searched variable."""
+        if self.values:
+            return self.values[0]
+        assert self.low is not None
+        return self.low
+
+    def __contains__(self, value: Value) -> bool:
+        if self.values:
+            return value in self.values
+        assert self.low is not None and self.high is not None
+        return not isinstance(value, str) and self.low <= value <= self.high
+
+
+def parse_variable(name: str, given: object) -> Variable:
+    """A `[space]` entry: a value, a list of values, or a table {low, high}. Raises ValueError."""
+    domain = _DOMAINS[name]
+    if isinstance(given, dict):
+        return _parse_range(name, domain, given)
+    if isinstance(given, list) and not given:
+        raise ValueError(f"found an empty list, expected {domain.expected}")
+    values = tuple(domain.check(v) for v in given) if isinstance(given, list) else (domain.check(given),)
+    if len(set(values)) < len(values):
+        raise ValueError(f"found {_short(given)}, expected every value once")
+    return Variable(name, domain.kind, values)
+
+
+def _parse_range(name: str, domain: _Domain, given: dict[str, object]) -> Variable:
+    if domain.kind == "categorical":
+        raise ValueError(f"found a range, expected {domain.expected}")
+    for key in given:
+        if key not in ("low", "high"):
+            raise ValueError(f"unknown key {key!r} in a range{_did_you_mean(key, ['low', 'high'])}")
+    if len(given) < 2:
+        raise ValueError(f"found {_short(given)}, expected a range with both low and high")
+    low, high = domain.check(given["low"]), domain.check(given["high"])
+    assert not isinstance(low, str) and not isinstance(high, str)
+    if low > high:
+        raise ValueError(f"found low {low} above high {high}, expected low <= high")
+    return Variable(name, domain.kind, (), low, high)
+
+
+@dataclass(frozen=True)
+class Design:
+    """One point of the space, every variable decided. Raises ConfigError for values that do not exist."""
+
+    weight_bits: int
+    activation_bits: int
+    important_fraction: float
+    hardened_bits_important: int
+    hardened_bits_normal: int
+    importance_scope: Literal["network", "layer"] = "network"
+    mechanism: str = Mechanism.TMR.value
+    hardened_scope: str = "adder"
+    reuse_factor: int = 1
+    strategy: str = "Latency"
+
+    def __post_init__(self) -> None:
+        for name, domain in _DOMAINS.items():
+            try:
+                object.__setattr__(self, name, domain.check(getattr(self, name)))
+            except ValueError as error:
+                raise ConfigError(f"design: {name}: {error}") from None
+
+    def to_json(self) -> dict[str, Value]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: object, where: str = "design") -> "Design":
+        """Read what `to_json` gave. Raises ConfigError for anything else."""
+        if not isinstance(data, dict):
+            raise ConfigError(f"{where}: found {_short(data)}, expected a table of design variables")
+        names = [field.name for field in fields(cls)]
+        for key in data:
+            if key not in names:
+                raise ConfigError(f"{where}: unknown key {key!r}{_did_you_mean(str(key), names)}")
+        for name in names:
+            if name not in data:
+                raise ConfigError(f"{where}: missing key '{name}'")
+        return cls(**data)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return digest_of(json.dumps(self.to_json(), sort_keys=True))
+
+
+def _as_tuple(given: object) -> object:
+    # Strict mode takes no list for a tuple, and TOML has only lists.
+    return tuple(given) if isinstance(given, list) else given
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelSection(_Section):
+    """`[model]`: the Python file that makes data and model, and what it is told."""
+
+    builder: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("builder")
+    @classmethod
+    def _inside_the_folder(cls, given: str) -> str:
+        path = PurePosixPath(given)
+        if path.is_absolute() or ".." in path.parts or path.suffix != ".py" or "\\" in given or "\0" in given:
+            raise ValueError(f"found {given!r}, expected a .py file given relative to the study and inside its folder")
+        return str(path)
+
+    @field_validator("options")
+    @classmethod
+    def _plain_values(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for key, value in given.items():
+            if not all(_is_plain(item) for item in (value if isinstance(value, list) else [value])):
+                raise ValueError(
+                    f"{key}: found {_short(value)}, expected finite numbers, text, true or false, or a list"
+                )
+        return given
+
+
+class TrainSection(_Section):
+    """`[train]`: how the model is trained (Adam, cross-entropy)."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+
+
+class HardwareSection(_Section):
+    """`[hardware]`: what the accelerator is made for."""
+
+    board: str = Field(default="zcu102", min_length=1)
+    backend: Literal["Vivado", "Vitis"] = "Vivado"
+    clock_ns: float = Field(default=5.0, gt=0)
+
+
+class FaultsSection(_Section):
+    """`[faults]`: what a campaign draws. `curve` holds the BERs of the report's accuracy curve, ascending."""
+
+    targets: Annotated[tuple[Literal["weight", "bias", "accumulator"], ...], BeforeValidator(_as_tuple)] = Field(
+        min_length=1
+    )
+    ber: float | None = Field(default=None, ge=0, le=1)
+    n_flips: int | None = Field(default=None, ge=1)
+    lifetime: Literal["transient", "persistent"] = "transient"
+    trials: int = Field(ge=2)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    curve: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_as_tuple)] = ()
+
+    @field_validator("targets", "curve")
+    @classmethod
+    def _once_and_sorted(cls, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(given)) < len(given):
+            raise ValueError(f"found {_short(list(given))}, expected every entry once")
+        return tuple(sorted(given))
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> "FaultsSection":
+        if (self.ber is None) == (self.n_flips is None):
+            found = "neither" if self.ber is None else "both"
+            raise ValueError(f"found {found} of 'ber' and 'n_flips', expected exactly one")
+        return self
+
+
+class RequirementsSection(_Section):
+    """`[requirements]`: what the accelerator must reach; None where nothing is asked."""
+
+    accuracy_clean: float | None = Field(default=None, ge=0, le=1)
+    accuracy_faulty: float | None = Field(default=None, ge=0, le=1)
+    latency_cycles: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> "RequirementsSection":
+        if self.accuracy_clean is None and self.accuracy_faulty is None and self.latency_cycles is None:
+            raise ValueError(
+                "found no requirement, expected at least one of accuracy_clean, accuracy_faulty, latency_cycles"
+            )
+        return self
+
+
+class ObjectiveSection(_Section):
+    """`[objective]`: the cost to minimise, ``lut * LUTs + dsp * DSPs``.
+
+    A DSP counts as 100 LUTs unless told otherwise: the zcu102's part has 274,080 LUTs and 2,520 DSPs,
+    109 LUTs for each DSP, so both run out together.
+    """
+
+    lut: float = Field(default=1.0, ge=0)
+    dsp: float = Field(default=100.0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_costs(self) -> "ObjectiveSection":
+        if self.lut == 0 and self.dsp == 0:
+            raise ValueError("found lut = 0 and dsp = 0, expected at least one above 0")
+        return self
+
+
+def _default(name: str, value: Value) -> Variable:
+    return parse_variable(name, value)
+
+
+class SpaceSection(_Section):
+    """`[space]`: the design variables. `activation_bits` None means: as wide as `weight_bits`."""
+
+    weight_bits: Variable = _default("weight_bits", 8)
+    activation_bits: Variable | None = None
+    important_fraction: Variable = _default("important_fraction", 1.0)
+    hardened_bits_important: Variable = _default("hardened_bits_important", 0)
+    hardened_bits_normal: Variable = _default("hardened_bits_normal", 0)
+    importance_scope: Variable = _default("importance_scope", "network")
+    mechanism: Variable = _default("mechanism", Mechanism.TMR.value)
+    hardened_scope: Variable = _default("hardened_scope", "adder")
+    reuse_factor: Variable = _default("reuse_factor", 1)
+    strategy: Variable = _default("strategy", "Latency")
+
+    @field_validator("*", mode="plain")
+    @classmethod
+    def _parse(cls, given: object, info: ValidationInfo) -> Variable:
+        assert info.field_name is not None
+        return parse_variable(info.field_name, given)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """All variables of their own, in the order of the fields."""
+        found = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(variable for variable in found if variable is not None)
+
+    @property
+    def searched(self) -> tuple[Variable, ...]:
+        """The variables a search decides."""
+        return tuple(variable for variable in self.variables if not variable.fixed)
+
+    def design(self, values: Mapping[str, Any]) -> Design:
+        """The design with these values of the searched variables; NumPy scalars become plain numbers.
+
+        Raises ConfigError for a missing or unknown variable, or a value outside the space.
+        """
+        own = {variable.name: variable for variable in self.variables}
+        chosen: dict[str, Any] = {name: variable.first for name, variable in own.items() if variable.fixed}
+        for name, value in values.items():
+            plain = value.item() if hasattr(value, "item") else value
+            if name not in own or plain not in own[name]:
+                raise ConfigError(f"design: {name} = {_short(plain)} lies outside the study's space")
+            chosen[name] = plain
+        if missing := [name for name in own if name not in chosen]:
+            raise ConfigError(f"design: no value for {', '.join(missing)}")
+        chosen.setdefault("activation_bits", chosen["weight_bits"])
+        return Design(**chosen)
+
+
+class SearchSection(_Section):
+    """`[search]`: how many designs are evaluated, and how many of them before the surrogate is asked."""
+
+    evaluations: int = Field(ge=1)
+    initial: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _initial_fits(self) -> "SearchSection":
+        if self.initial > self.evaluations:
+            raise ValueError(f"found initial {self.initial}, expected at most evaluations ({self.evaluations})")
+        return self
+
+
+class _File(_Section):
+    """The whole TOML file."""
+
+    name: str = Field(pattern=r"\A[A-Za-z][A-Za-z0-9_]{0,63}\z")
+    seed: int = Field(ge=0, le=MAX_SEED)
+    model: ModelSection
+    train: TrainSection
+    hardware: HardwareSection = HardwareSection()
+    faults: FaultsSection
+    requirements: RequirementsSection
+    objective: ObjectiveSection = ObjectiveSection()
+    space: SpaceSection = SpaceSection()
+    search: SearchSection
+
+
+@dataclass(frozen=True)
+class Study:
+    """A parsed study. `source` is the TOML text and `builder_source` the builder's bytes, both as read."""
+
+    path: Path
+    builder_path: Path
+    source: str
+    builder_source: bytes
+    name: str
+    seed: int
+    model: ModelSection
+    train: TrainSection
+    hardware: HardwareSection
+    faults: FaultsSection
+    requirements: RequirementsSection
+    objective: ObjectiveSection
+    space: SpaceSection
+    search: SearchSection
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the parsed content (layout and comments do not count) and the builder's bytes."""
+        parsed = {name: getattr(self, name) for name in _File.model_fields}
+        content = {name: dict(part) if isinstance(part, _Section) else part for name, part in parsed.items()}
+        return digest_of(json.dumps(content, sort_keys=True, default=asdict), self.builder_source)
+
+    def with_evaluations(self, evaluations: int) -> "Study":
+        """The same study with another budget; `initial` shrinks with it."""
+        if evaluations < 1:
+            raise ConfigError(f"found {evaluations} evaluations, expected at least 1")
+        initial = min(self.search.initial, evaluations)
+        return replace(self, search=SearchSection(evaluations=evaluations, initial=initial))
+
+
+def load_study(path: Path) -> Study:
+    """Read a study and its builder file. Raises ConfigError, one line, for anything that is wrong."""
+    source = _read_text(path)
+    try:
+        data = tomllib.loads(source)
+    except (ValueError, RecursionError) as error:  # ValueError: TOMLDecodeError, and numbers of absurd length
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    try:
+        file = _File.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from None
+    builder_path = path.parent / file.model.builder
+    return Study(
+        path=path,
+        builder_path=builder_path,
+        source=source,
+        builder_source=_read_builder(path, builder_path),
+        name=file.name,
+        seed=file.seed,
+        model=file.model,
+        train=file.train,
+        hardware=file.hardware,
+        faults=file.faults,
+        requirements=file.requirements,
+        objective=file.objective,
+        space=file.space,
+        search=file.search,
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise ConfigError(f"no study file {path}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read study {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a study: byte {error.start} is not UTF-8 text") from None
+
+
+def _read_builder(study: Path, builder: Path) -> bytes:
+    where = f"{study}: [model] builder"
+    try:
+        # A symbolic link may lead outside although the text of the path does not.
+        if not builder.resolve().is_relative_to(study.parent.resolve()):
+            raise ConfigError(f"{where}: '{builder}' leads outside the study's folder")
+        return builder.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{where}: no file '{builder}'") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: symbolic links in a circle
+        raise ConfigError(f"{where}: cannot read '{builder}': {getattr(error, 'strerror', error)}") from None
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _did_you_mean(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for the first problem; an unknown key goes first, since it often causes the others."""
+    problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+    first = problems[0]
+    path = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    match first["type"]:
+        case "extra_forbidden":
+            known = list(_section_at(path[:-1]).model_fields)
+            return f"{_where(path[:-1])}unknown key {path[-1]!r}{_did_you_mean(path[-1], known)}"
+        case "missing" if len(path) == 1 and _is_section(path[0]):
+            return f"missing section [{path[0]}]"
+        case "missing":
+            return f"{_where(path[:-1])}missing key '{path[-1]}'"
+        case "value_error":
+            return f"{_where(path)}{first['ctx']['error']}"
+        case _:
+            return f"{_where(path)}found {_short(first['input'])}, expected {_expected(first)}"
+
+
+def _where(path: list[str]) -> str:
+    """``[section] key: `` for a path into the file; a trailing section stands alone."""
+    if not path:
+        return ""
+    if not _is_section(path[0]):
+        return f"{path[0]}: "
+    section, keys = path[0], path[1:]
+    return f"[{section}] {'.'.join(keys)}: " if keys else f"[{section}] "
+
+
+def _is_section(name: str) -> bool:
+    kind = _File.model_fields[name].annotation if name in _File.model_fields else None
+    return isinstance(kind, type) and issubclass(kind, _Section)
+
+
+def _section_at(path: list[str]) -> type[_Section]:
+    kind = _File.model_fields[path[0]].annotation if path else _File
+    assert isinstance(kind, type) and issubclass(kind, _Section)
+    return kind
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "string_pattern_mismatch": "letters, digits and _, beginning with a letter, at most 64",
+    "string_too_short": "text that is not empty",
+    "too_short": "at least one entry",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "more than {gt}",
+    "less_than": "less than {lt}",
+    "literal_error": "one of {expected}",
+}
+
+
+def _expected(problem: ErrorDetails) -> str:
+    template = _EXPECTED.get(problem["type"])
+    return template.format(**problem.get("ctx", {})) if template else problem["msg"]

@@ -1,0 +1,194 @@
+"""The user's builder file: loaded, run and checked, so that its faults become one clear line.
+
+A builder is a Python file with
+
+- ``INPUT_TYPE``: fixed-point type of the inputs, such as ``"ufixed<5,1>"``; every input must be exact in it;
+- ``load_data(options)`` -> train inputs, train labels, test inputs, test labels (NumPy arrays; inputs of
+  shape (n_samples, ...), labels whole numbers of shape (n_samples,));
+- ``build_model(quantisation, options)`` -> an uncompiled Keras model that ends in logits.
+
+`options` is the study's ``[model.options]``. A builder may read other files; of those, only what comes
+out as data is part of a network's digest.
+"""
+
+import copy
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import ConfigError
+from codesign.files import digest_of
+from codesign.fixed import FixedPoint, quantise, to_real
+from codesign.study import Study
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+T = TypeVar("T")
+
+_PARTS = ("train inputs", "train labels", "test inputs", "test labels")
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What the design space decides about a model's widths; handed to the builder."""
+
+    weight_bits: int
+    activation_bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Inputs of shape (n_samples, ...), exact in `input_type`; labels of shape (n_samples,), from 0. Read-only."""
+
+    train_inputs: Floats
+    train_labels: Labels
+    test_inputs: Floats
+    test_labels: Labels
+    input_type: FixedPoint
+
+    @property
+    def n_classes(self) -> int:
+        """One more than the largest label of the training set."""
+        return int(self.train_labels.max()) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all arrays, their shapes and the input type."""
+        arrays = (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels)
+        shapes = str([array.shape for array in arrays])
+        return digest_of(str(self.input_type), shapes, *(array.tobytes() for array in arrays))
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A loaded builder file; its functions run guarded."""
+
+    path: Path
+    input_type: FixedPoint
+    options: dict[str, Any]
+    module: ModuleType
+
+    def data(self) -> Data:
+        """Run ``load_data`` and check what it gave."""
+        given = self._call("load_data", self._options())
+        if not isinstance(given, tuple) or len(given) != len(_PARTS):
+            raise ConfigError(f"{self.path}: load_data gave {_kind(given)}, expected a tuple of {', '.join(_PARTS)}")
+        for what, array in zip(_PARTS, given, strict=True):
+            if not isinstance(array, np.ndarray):
+                raise ConfigError(f"{self.path}: load_data: {what} are a {_kind(array)}, expected a NumPy array")
+        train_inputs, test_inputs = self._inputs(_PARTS[0], given[0]), self._inputs(_PARTS[2], given[2])
+        if train_inputs.shape[1:] != test_inputs.shape[1:]:
+            raise ConfigError(
+                f"{self.path}: load_data: a train input has shape {train_inputs.shape[1:]}, "
+                f"a test input {test_inputs.shape[1:]}"
+            )
+        train_labels = self._labels(_PARTS[1], given[1], len(train_inputs))
+        test_labels = self._labels(_PARTS[3], given[3], len(test_inputs))
+        self._check_classes(train_labels, test_labels)
+        return Data(train_inputs, train_labels, test_inputs, test_labels, self.input_type)
+
+    def model(self, quantisation: Quantisation) -> Any:
+        """Run ``build_model``; the caller checks the model."""
+        return self._call("build_model", quantisation, self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return copy.deepcopy(self.options)  # a builder that changes its options must not change the study
+
+    def _call(self, name: str, *arguments: object) -> Any:
+        return _guard(self.path, name, lambda: getattr(self.module, name)(*arguments))
+
+    def _inputs(self, what: str, array: NDArray[Any]) -> Floats:
+        where = f"{self.path}: load_data: {what}"
+        if array.ndim < 2 or array.size == 0:
+            raise ConfigError(f"{where} have shape {array.shape}, expected (n_samples, ...) and not empty")
+        if array.dtype.kind not in "iuf":
+            raise ConfigError(f"{where} are {array.dtype}, expected numbers")
+        values = array.astype(np.float64)
+        if broken := int(np.count_nonzero(~np.isfinite(values))):
+            raise ConfigError(f"{where} hold {broken} NaN or infinite values")
+        exact = to_real(quantise(values, self.input_type), self.input_type)
+        if not np.array_equal(exact, values):
+            wrong = float(values[exact != values][0])
+            raise ConfigError(f"{where}: {wrong!r} is not exact in INPUT_TYPE {self.input_type}; quantise in load_data")
+        return _read_only(values)
+
+    def _labels(self, what: str, array: NDArray[Any], samples: int) -> Labels:
+        where = f"{self.path}: load_data: {what}"
+        if array.shape != (samples,):
+            raise ConfigError(f"{where} have shape {array.shape}, expected ({samples},), one for each input")
+        if array.dtype.kind not in "iu":
+            raise ConfigError(f"{where} are {array.dtype}, expected whole numbers")
+        if array.min() < 0:
+            raise ConfigError(f"{where}: found {array.min()}, expected classes from 0")
+        return _read_only(array.astype(np.int64))
+
+    def _check_classes(self, train: Labels, test: Labels) -> None:
+        if len(np.unique(train)) < 2:
+            raise ConfigError(f"{self.path}: load_data: train labels hold only class {train[0]}, expected at least two")
+        if test.max() > train.max():
+            raise ConfigError(
+                f"{self.path}: load_data: test labels go up to {test.max()}, train labels only to {train.max()}"
+            )
+
+
+def load_builder(study: Study) -> Builder:
+    """Run the builder file of a study (the bytes that its digest counts) and check what it defines."""
+    path = study.builder_path
+    # A name for each content: two studies in one process never share a module.
+    module = ModuleType(f"codesign_builder_{digest_of(str(path.resolve()), study.builder_source)[:16]}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses in the builder look their module up
+    code = _guard(path, "the builder", lambda: compile(study.builder_source, str(path), "exec"))
+    _guard(path, "the builder", lambda: exec(code, module.__dict__))  # noqa: S102, the user's own code is what a builder is
+    for name in ("load_data", "build_model"):
+        if not callable(getattr(module, name, None)):
+            raise ConfigError(f"{path}: no function {name}(...), which every builder defines")
+    declared = getattr(module, "INPUT_TYPE", None)
+    if not isinstance(declared, str):
+        raise ConfigError(f"{path}: INPUT_TYPE is {declared!r}, expected a fixed-point type such as 'ufixed<8,1>'")
+    try:
+        return Builder(path, FixedPoint.parse(declared), study.model.options, module)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: INPUT_TYPE: {error}") from None
+
+
+def data(study: Study) -> Data:
+    """The study's data, checked. Loads no TensorFlow unless the builder file itself does."""
+    return load_builder(study).data()
+
+
+def _guard(path: Path, what: str, call: Callable[[], T]) -> T:
+    """Run the user's code. Whatever it raises is about that file: say which line and what."""
+    try:
+        return call()
+    except (Exception, SystemExit) as error:  # user code may raise anything, and may call sys.exit
+        reason = " ".join(str(error).split())[:300]
+        line = _line_in(path, error)
+        place = f"{path}:{line}" if line else str(path)
+        raise ConfigError(f"{place}: {what} raised {type(error).__name__}: {reason}") from error
+
+
+def _line_in(path: Path, error: BaseException) -> int | None:
+    """The deepest line of the builder file on the way to the error."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines else None
+
+
+def _kind(value: object) -> str:
+    size = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
+    return f"{type(value).__name__}{size}"
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
