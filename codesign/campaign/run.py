@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from codesign.campaign.requirement import Requirement, Status
 from codesign.campaign.statistics import Interval, clustered_wilson
@@ -178,12 +178,10 @@ def campaign_key(
 
 def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, raw: Ints) -> Simulator:
     """The simulator of that name; `csim` writes and compiles a project of its own (cached)."""
-    if name == "engine":
+    if check_simulator(name) == "engine":
         return EngineSimulator(network, plan, raw)
     if name == "reference":
         return ReferenceSimulator(network, plan, raw)
-    if name != "csim":
-        raise ConfigError(f"unknown simulator '{name}', choose from {', '.join(SIMULATORS)}")
     from codesign.hls.csim import CsimSimulator  # imports hls4ml, which takes seconds
     from codesign.hls.project import write_project
 
@@ -191,14 +189,39 @@ def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, 
         return CsimSimulator(write_project(network, plan, Path(folder) / "project"), raw)
 
 
-def verify(checked: Simulator, against: Simulator, space: FaultSpace, trials: NDArray[np.int64]) -> None:
-    """Replay trials on two simulators. Raises MismatchError at the first logit that differs."""
-    for trial in trials:
-        faults = space.draw(int(trial))
-        ours, theirs = checked.run(faults), against.run(faults)
+def check_simulator(name: str) -> SimulatorName:
+    """The name, if it is a simulator's; ConfigError lists them otherwise."""
+    for known in SIMULATORS:
+        if name == known:
+            return known
+    raise ConfigError(f"unknown simulator '{name}', choose from {', '.join(SIMULATORS)}")
+
+
+def replay(
+    network: Network,
+    plan: ProtectionPlan,
+    model: FaultModel,
+    inputs: ArrayLike,
+    trials: int,
+    replays: int,
+    csim: Simulator | None = None,
+) -> list[int]:
+    """Run some trials (chosen by the model's seed) on engine and csim; the numbers of those that were run.
+
+    Raises MismatchError at the first logit that differs.
+    """
+    raw = network.quantise_inputs(inputs)
+    generator = np.random.default_rng((model.seed, 3))
+    chosen = np.sort(generator.permutation(trials)[:replays]).tolist()
+    space = FaultSpace(network, plan, model, len(raw))
+    engine, csim = EngineSimulator(network, plan, raw), csim or open_simulator("csim", network, plan, raw)
+    for trial in chosen:
+        faults = space.draw(trial)
+        ours, theirs = engine.run(faults), csim.run(faults)
         if (differs := np.argwhere(ours != theirs)).size:
             sample, logit = differs[0]
             raise MismatchError(
-                f"trial {trial}, sample {sample}, logit {logit}: {checked.name} gives {ours[sample, logit]}, "
-                f"{against.name} gives {theirs[sample, logit]}"
+                f"trial {trial}, sample {sample}, logit {logit}: engine gives {ours[sample, logit]}, "
+                f"csim gives {theirs[sample, logit]}"
             )
+    return chosen

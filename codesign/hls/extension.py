@@ -16,8 +16,8 @@ from hls4ml.writer.vitis_writer import VitisWriter
 from hls4ml.writer.vivado_writer import VivadoWriter
 
 from codesign.assets import asset
+from codesign.hls.project import BACKENDS
 
-BACKENDS = ("Vivado", "Vitis")
 HEADERS = ("codesign_taps.h", "codesign_vote.h", "codesign_dense.h")
 _CONFIG_END = "    template<class data_T, class res_T, class CONFIG_T>\n    using kernel"
 

@@ -30,6 +30,17 @@ CSIM_SCRIPT = "build_csim.sh"
 MAX_PROTECTED_LAYERS = 32
 
 
+BACKENDS: tuple[Backend, ...] = ("Vivado", "Vitis")
+
+
+def check_backend(name: str) -> Backend:
+    """The name, if it is a backend's; ConfigError lists them otherwise."""
+    for known in BACKENDS:
+        if name == known:
+            return known
+    raise ConfigError(f"unknown backend '{name}', choose from {', '.join(BACKENDS)}")
+
+
 @dataclass(frozen=True)
 class ProjectOptions:
     """What the vendor's tools need to know besides the network."""

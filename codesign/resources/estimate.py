@@ -1,7 +1,8 @@
-"""Resources of a design by arithmetic alone, for the inner loop of a search. Not calibrated: see below.
+"""Resources of a design by arithmetic alone, for the inner loop of a search.
 
 The architecture costed is hls4ml's io_parallel with strategy Latency and reuse factor 1: everything is
-unrolled, weights are constants in logic, a new input enters every cycle.
+unrolled, weights are constants in logic, a new input enters every cycle. The model is worked out from the
+arithmetic and not yet fitted to a synthesis tool; `tool_version` of the report names it.
 
 Model (`MODEL`), figures in 6-input LUTs unless said otherwise:
 

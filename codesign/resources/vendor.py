@@ -9,10 +9,9 @@ refused: a report gives the right numbers or a ReportError, and a figure that th
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 from xml.etree.ElementTree import Element, ParseError
 
-import defusedxml.ElementTree  # type: ignore[import-untyped]
+import defusedxml.ElementTree
 
 from codesign.errors import ReportError
 from codesign.resources.report import ResourceReport
@@ -88,42 +87,42 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def fail(self, problem: str) -> NoReturn:
+    def error(self, problem: str) -> ReportError:
         # Pieces of a damaged file are quoted here: the message stays one printable line.
         line = "".join(c if c.isprintable() else "?" for c in " ".join(problem.split()))
-        raise ReportError(f"{self.path}: not a usable csynth report: {line}")
+        return ReportError(f"{self.path}: not a usable csynth report: {line}")
 
     def count(self, text: str, what: str, limit: int = _MAX_PRIMITIVES) -> int | None:
         if text in _ABSENT:
             return None
         if not _WHOLE.fullmatch(text) or int(text) > limit:
-            self.fail(f"{what} is '{text[:40]}', expected a whole number from 0 to {limit:,}")
+            raise self.error(f"{what} is '{text[:40]}', expected a whole number from 0 to {limit:,}")
         return int(text)
 
     def worst(self, least: str, most: str, what: str) -> int | None:
         """The second of a (min, max) pair of cycle counts."""
         low, high = self.count(least, f"minimum {what}", _MAX_CYCLES), self.count(most, what, _MAX_CYCLES)
         if low is not None and high is not None and low > high:
-            self.fail(f"{what} runs from {low} to {high} cycles")
+            raise self.error(f"{what} runs from {low} to {high} cycles")
         return high
 
     def clock(self, text: str) -> float | None:
         if text in _ABSENT:
             return None
         if not _DECIMAL.fullmatch(text) or not 0 < float(text) <= _MAX_CLOCK_NS:
-            self.fail(f"target clock is '{text[:40]}', expected nanoseconds up to {_MAX_CLOCK_NS:g}")
+            raise self.error(f"target clock is '{text[:40]}', expected nanoseconds up to {_MAX_CLOCK_NS:g}")
         return float(text)
 
     def source(self, version: str) -> str:
         """Up to 2020.1 the tool is Vivado HLS, from 2020.2 on Vitis HLS."""
         match = _VERSION.fullmatch(version)
         if match is None:
-            self.fail(f"tool version is '{version[:40]}', expected one like 2020.1")
+            raise self.error(f"tool version is '{version[:40]}', expected one like 2020.1")
         return "vivado" if (int(match[1]), int(match[2])) < _FIRST_VITIS else "vitis"
 
     def check_top(self, found: str, wanted: str | None) -> None:
         if wanted is not None and found != wanted:
-            self.fail(f"it is of top function '{found}', expected '{wanted}'")
+            raise self.error(f"it is of top function '{found}', expected '{wanted}'")
 
 
 class _Xml(_Reader):
@@ -134,12 +133,14 @@ class _Xml(_Reader):
         try:
             self.root: Element = defusedxml.ElementTree.fromstring(_content(path), forbid_dtd=True)
         except ParseError as error:
-            self.fail(f"broken XML, cut short or damaged ({error})")
+            raise self.error(f"broken XML, cut short or damaged ({error})") from None
         except (ValueError, LookupError) as error:
             # defusedxml's refusals are ValueErrors, an unknown encoding is a LookupError.
-            self.fail(f"refused XML ({type(error).__name__}); expected plain XML without DTD and entities")
+            raise self.error(
+                f"refused XML ({type(error).__name__}); expected plain XML without DTD and entities"
+            ) from None
         if self.root.tag != "profile":
-            self.fail(f"the root is <{self.root.tag[:40]}>, expected <profile>")
+            raise self.error(f"the root is <{self.root.tag[:40]}>, expected <profile>")
 
     def report(self, top: str | None) -> ResourceReport:
         user = self.section("UserAssignments")
@@ -171,25 +172,25 @@ class _Xml(_Reader):
         """The one child that has any of these tags."""
         found = [element for element in parent if element.tag in tags]
         if len(found) != 1:
-            self.fail(f"{len(found)} times <{'> or <'.join(tags)}> in <{parent.tag}>, expected it once")
+            raise self.error(f"{len(found)} times <{'> or <'.join(tags)}> in <{parent.tag}>, expected it once")
         return found[0]
 
     def text(self, parent: Element, *tags: str) -> str:
         element = self.child(parent, *tags)
         if len(element):
-            self.fail(f"<{element.tag}> holds <{str(element[0].tag)[:40]}>, expected a plain value")
+            raise self.error(f"<{element.tag}> holds <{str(element[0].tag)[:40]}>, expected a plain value")
         return (element.text or "").strip()
 
     def target_clock(self, user: Element) -> float | None:
         if (unit := self.text(user, "unit")) != "ns":
-            self.fail(f"the clock is in '{unit[:40]}', expected ns")
+            raise self.error(f"the clock is in '{unit[:40]}', expected ns")
         return self.clock(self.text(user, "TargetClockPeriod"))
 
     def cycles(self) -> tuple[int | None, int | None]:
         """Worst latency and worst interval in cycles."""
         summary = self.section("PerformanceEstimates", "SummaryOfOverallLatency")
         if (unit := self.text(summary, "unit")) != "clock cycles":
-            self.fail(f"the latency is in '{unit[:40]}', expected clock cycles")
+            raise self.error(f"the latency is in '{unit[:40]}', expected clock cycles")
         latency = self.worst(self.text(summary, "Best-caseLatency"), self.text(summary, "Worst-caseLatency"), "latency")
         return latency, self.worst(self.text(summary, "Interval-min"), self.text(summary, "Interval-max"), "interval")
 
@@ -205,7 +206,7 @@ class _Rpt(_Reader):
         try:
             text = _content(path).decode()
         except UnicodeDecodeError:
-            self.fail("not text; expected a csynth .rpt file")
+            raise self.error("not text; expected a csynth .rpt file") from None
         self.lines = [line.strip() for line in text.splitlines()]
 
     def report(self, top: str | None) -> ResourceReport:
@@ -230,18 +231,18 @@ class _Rpt(_Reader):
         """The group of the one line that has this form."""
         found = [match[1] for line in self.lines if (match := re.fullmatch(pattern, line))]
         if len(found) != 1:
-            self.fail(f"{len(found)} lines with {what}, expected one")
+            raise self.error(f"{len(found)} lines with {what}, expected one")
         return found[0]
 
     def summary(self, *headings: str) -> tuple[str, list[list[Row]]]:
         """The heading found and the summary table below it, as blocks of rows between border lines."""
         starts = [number for number, line in enumerate(self.lines) if line in headings]
         if len(starts) != 1:
-            self.fail(f"{len(starts)} times the heading '{headings[0]}', expected it once")
+            raise self.error(f"{len(starts)} times the heading '{headings[0]}', expected it once")
         heading = self.lines[starts[0]]
         body = [line for line in self.lines[starts[0] + 1 :] if line and not line.startswith("===")]
         if body[:1] != ["* Summary:"]:
-            self.fail(f"no summary below '{heading}'")
+            raise self.error(f"no summary below '{heading}'")
         return heading, self.blocks(body[1:], heading)
 
     def blocks(self, lines: list[str], heading: str) -> list[list[Row]]:
@@ -254,7 +255,7 @@ class _Rpt(_Reader):
         borders = [number for number, line in enumerate(table) if re.fullmatch(r"\+(-+\+)+", line)]
         whole = len(borders) >= 3 and borders[0] == 0 and borders[-1] == len(table) - 1
         if not whole or any(len(line) != len(table[0]) or line[-1] not in "+|" for line in table):
-            self.fail(f"the table below '{heading}' is cut short or damaged")
+            raise self.error(f"the table below '{heading}' is cut short or damaged")
         cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
         return [cells[first + 1 : last] for first, last in pairwise(borders)]
 
@@ -265,9 +266,9 @@ class _Rpt(_Reader):
                 # Up to 2019 the unit is in the heading, later in each cell.
                 in_cell = heading == "+ Timing:"
                 if in_cell and target not in _ABSENT and not target.endswith(" ns"):
-                    self.fail(f"target clock is '{target[:40]}', expected ns")
+                    raise self.error(f"target clock is '{target[:40]}', expected ns")
                 return self.clock(target.removesuffix(" ns") if in_cell else target)
-        self.fail("the timing summary has an unknown layout, expected one clock with its target")
+        raise self.error("the timing summary has an unknown layout, expected one clock with its target")
 
     def cycles(self) -> tuple[int | None, int | None]:
         """Worst latency and worst interval in cycles."""
@@ -280,7 +281,7 @@ class _Rpt(_Reader):
                     self.worst(row[first], row[first + 1], "latency"),
                     self.worst(row[interval], row[interval + 1], "interval"),
                 )
-        self.fail("the latency summary has an unknown layout, expected min and max of latency and interval")
+        raise self.error("the latency summary has an unknown layout, expected min and max of latency and interval")
 
     @staticmethod
     def is_latency_table(groups: Row, columns: Row, row: Row, latency: str) -> bool:
@@ -296,18 +297,18 @@ class _Rpt(_Reader):
             case [[["Name", *names]], parts, [["Total", *totals]], *_]:
                 rows = [*parts, ["Total", *totals]]
                 if any(len(row) != len(names) + 1 for row in rows):
-                    self.fail("a row of the utilization summary has too few or too many cells")
+                    raise self.error("a row of the utilization summary has too few or too many cells")
             case _:
-                self.fail("the utilization summary has an unknown layout, expected rows, then their total")
+                raise self.error("the utilization summary has an unknown layout, expected rows, then their total")
         names = ["DSP" if name == "DSP48E" else name for name in names]
         wanted = ("LUT", "FF", "DSP", "BRAM_18K")
         if any(names.count(name) != 1 for name in wanted):
-            self.fail(f"the utilization summary has the columns {names}, expected {', '.join(wanted)}")
+            raise self.error(f"the utilization summary has the columns {names}, expected {', '.join(wanted)}")
         return {name: self.total(name, [row[names.index(name) + 1] for row in rows]) for name in wanted}
 
     def total(self, name: str, column: Row) -> int | None:
         *parts, total = (self.count(cell, name) for cell in column)
         summed = sum(part or 0 for part in parts)
         if total is not None and total != summed:
-            self.fail(f"the total of {name} is {total}, but its rows add up to {summed}")
+            raise self.error(f"the total of {name} is {total}, but its rows add up to {summed}")
         return total

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from codesign import __version__
-from codesign.campaign.run import verify
+from codesign.campaign.run import replay
 from codesign.campaign.store import Store
-from codesign.engine.fast import EngineSimulator
 from codesign.errors import MismatchError
-from codesign.faults import FaultSpace
 from codesign.files import write_atomically
 from codesign.fixed import MAX_WIDTH
 from codesign.hls.csim import CsimSimulator
@@ -48,9 +46,7 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
     """
     start = time.perf_counter()
     budget = evaluations or study.search.evaluations
-    # A larger budget continues the same search, so it does not make another study.
-    identity = replace(study, search=study.search.model_copy(update={"evaluations": 0})).digest
-    with Store(folder.store, identity) as store:
+    with Store(folder.store, identity(study)) as store:
         try:
             _keep_study(study, folder)
             evaluator = Evaluator(study, store)
@@ -61,6 +57,11 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
     result["seconds"] = seconds
     folder.write_result(result)
     return Outcome(result, result["best"] is not None)
+
+
+def identity(study: Study) -> str:
+    """What a run folder belongs to. A larger budget continues the same search, so it does not count."""
+    return replace(study, search=study.search.model_copy(update={"evaluations": 0})).digest
 
 
 def _keep_study(study: Study, folder: RunFolder) -> None:
@@ -161,11 +162,9 @@ def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evalua
     csim = CsimSimulator(project, raw)
     if not np.array_equal(csim.golden, forward(network, raw)[-1]):
         raise MismatchError(f"the C-simulation of {folder.project} and the network differ without any fault")
-    generator = np.random.default_rng((study.seed, 3))
-    trials = np.sort(generator.permutation(study.faults.trials)[:VERIFIED_TRIALS])
-    space = FaultSpace(network, plan, evaluator.fault_model(), len(raw))
-    verify(EngineSimulator(network, plan, raw), csim, space, trials)
-    return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": trials.tolist(), "equal": True}
+    model = evaluator.fault_model()
+    trials = replay(network, plan, model, raw, study.faults.trials, VERIFIED_TRIALS, csim)
+    return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": trials, "equal": True}
 
 
 def _curves(study: Study, evaluator: Evaluator, designs: dict[str, Evaluation]) -> dict[str, Any]:

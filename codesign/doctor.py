@@ -1,0 +1,48 @@
+"""Which tools are there, and what each missing one would enable."""
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+from typing import Any
+
+# Name, command, what it enables. The vendors' tools are looked for, not started: that takes a licence.
+_COMMANDS = (
+    ("g++", True, "C-simulation: --simulator csim, the proof of the best design"),
+    ("make", True, "the Makefile's targets"),
+    ("git", True, "working on codesign itself"),
+    ("vivado_hls", False, "synthesis of Vivado projects (up to 2020.1)"),
+    ("vitis-run", False, "synthesis of Vitis projects (2024.1 and later)"),
+    ("vivado", False, "logic synthesis and bitstreams"),
+)
+_PACKAGES = (
+    ("hls4ml", "HLS projects"),
+    ("tensorflow", "training (extra: train)"),
+    ("qkeras", "training (extra: train)"),
+    ("scikit-optimize", "the search"),
+    ("pynq", "boards (extra: board)"),
+)
+
+
+def examine() -> list[dict[str, Any]]:
+    """One entry a tool: `name`, `found`, `version` (None where it is not asked for), `enables`."""
+    commands = [_command(*entry) for entry in _COMMANDS]
+    return commands + [_package(*entry) for entry in _PACKAGES]
+
+
+def _command(name: str, ask_version: bool, enables: str) -> dict[str, Any]:
+    path = shutil.which(name)
+    version = None
+    if path and ask_version:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
+        match = re.search(r"\d+(\.\d+)+", done.stdout)
+        version = match.group() if match else None
+    return {"name": name, "found": path is not None, "version": version, "enables": enables}
+
+
+def _package(name: str, enables: str) -> dict[str, Any]:
+    try:
+        version: str | None = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    return {"name": name, "found": version is not None, "version": version, "enables": enables}

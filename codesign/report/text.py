@@ -1,0 +1,69 @@
+"""Results as plain text for the terminal."""
+
+from typing import Any
+
+import numpy as np
+
+from codesign.vulnerability import Scores
+
+_SHADES = " .:-=+*#%@"
+_TOP_NEURONS = 8
+
+
+def vulnerability_text(scores: Scores, rates: Scores) -> str:
+    """The most important neurons of each layer, and a heat map of neurons against accumulator bits."""
+    lines = []
+    for name, taylor in scores.items():
+        by_neuron = rates[name].mean(axis=1)
+        lines += [f"layer {name}: {len(taylor)} neurons, {rates[name].shape[1]} accumulator bits", ""]
+        lines.append("  neuron  Taylor score  changed answers by a flip")
+        for neuron in np.argsort(-taylor, kind="stable")[:_TOP_NEURONS]:
+            lines.append(f"  {neuron:6d}  {taylor[neuron]:12.4g}  {by_neuron[neuron]:8.1%}")
+        lines += ["", f"  changed answers, darker is more (0..{rates[name].max():.0%}); left the most significant bit"]
+        lines += [f"  {neuron:4d} |{_shaded(row, rates[name].max())}|" for neuron, row in enumerate(rates[name])]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _shaded(row: np.ndarray[Any, np.dtype[np.float64]], top: float) -> str:
+    levels = np.zeros(len(row), int) if top == 0 else np.rint(row / top * (len(_SHADES) - 1)).astype(int)
+    return "".join(_SHADES[level] for level in levels[::-1])
+
+
+def resources_text(report: dict[str, Any]) -> str:
+    """The figures of a ResourceReport; what the source does not say is shown as a dash."""
+    names = ("lut", "ff", "dsp", "bram_18k", "latency_cycles", "ii", "clock_ns")
+    lines = [f"source: {report['source']} ({report['tool_version']})"]
+    lines += [f"{name:<15} {'-' if report[name] is None else report[name]}" for name in names]
+    if causes := report.get("lut_by_cause"):
+        lines += [f"  LUT {name:<9} {count}" for name, count in causes.items()]
+    return "\n".join(lines) + "\n"
+
+
+def outcome_text(result: dict[str, Any]) -> str:
+    """The verdict of a search in a few lines."""
+    chosen = result["best"] or result["nearest"]
+    if result["best"]:
+        lines = [f"best of {len(result['evaluations'])} designs: number {chosen['id']}, every requirement met"]
+    else:
+        missed = ", ".join(f"{name} by {-chosen['margins'][name]:.4g}" for name in chosen["broken"])
+        lines = [f"no design meets the requirements; nearest is number {chosen['id']}, which misses {missed}"]
+    lines += [
+        _row("", ("LUT", "DSP", "cycles", "accuracy", "under faults")),
+        _row("chosen", _figures(chosen)),
+        *(_row(name, _figures(baseline)) for name, baseline in result["baselines"].items()),
+    ]
+    if chosen["protection_share"] is not None:
+        lines.append(f"protection costs {chosen['protection_share']:.1%} of the LUTs that full TMR adds (estimate)")
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, cells: tuple[Any, ...]) -> str:
+    return f"  {name:<12}" + "".join(f"{cell:>10}" for cell in cells[:4]) + f"   {cells[4]}"
+
+
+def _figures(evaluation: dict[str, Any]) -> tuple[Any, ...]:
+    used, faulty = evaluation["resources"], evaluation["accuracy_faulty"]
+    under_faults = f"{faulty['mean']:.4f} [{faulty['low']:.4f}, {faulty['high']:.4f}]"
+    clean = f"{evaluation['accuracy_clean']:.4f}"
+    return used["lut"], used["dsp"], used["latency_cycles"], clean, under_faults

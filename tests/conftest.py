@@ -1,0 +1,31 @@
+"""What all tests share: order, hypothesis profiles and a cache folder of their own."""
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+# Cheapest first: a plain mistake shows before anything is compiled or trained.
+COSTS = ("cxx", "tf", "slow")
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def _cost(item: pytest.Item) -> int:
+    return max((rank for rank, name in enumerate(COSTS, start=1) if item.get_closest_marker(name)), default=0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_cost)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep trained networks and compiled simulators of tests away from the user's, unless CODESIGN_CACHE is set."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "CODESIGN_CACHE" not in os.environ:
+            patch.setenv("CODESIGN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
