@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from codesign.network import Network
     from codesign.study import Study
     from codesign.train.builder import Data
+    from codesign.train.training import TrainedNetwork
 
 UNMET, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -35,44 +36,69 @@ app = typer.Typer(
     ),
 )
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study: one TOML file, such as models/digits_mlp.toml.")]
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="A study: one TOML file, such as models/digits_mlp.toml.")
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `codesign optimize` writes it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Bits = Annotated[
-    int | None, typer.Option("--weight-bits", help="Which of the study's networks [default: the widest].", show_default=False)
+    int | None,
+    typer.Option("--weight-bits", help="Which of the study's networks [default: the widest].", show_default=False),
+]
+ActivationBits = Annotated[
+    int | None,
+    typer.Option(
+        "--activation-bits",
+        help="The network's activation width [default: the study's first, or as the weights].",
+        show_default=False,
+    ),
 ]
 OutFolder = Annotated[
     Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
 ]
 
 
-@app.callback()
-def _options(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    from codesign import __version__
-    from codesign.progress import console
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from codesign import __version__
 
-    console.quiet = quiet
-    if version:
         print(__version__)
         raise typer.Exit
 
 
+@app.callback()
+def _options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")] = False,
+    # Eager: it stands alone, without a command.
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    from codesign.progress import console
+
+    del version
+    console.quiet = quiet
+
+
 @app.command()
-def train(study: StudyFile, weight_bits: Bits = None, out: OutFolder = None, as_json: Json = False) -> None:
+def train(
+    study: StudyFile,
+    weight_bits: Bits = None,
+    activation_bits: ActivationBits = None,
+    out: OutFolder = None,
+    as_json: Json = False,
+) -> None:
     """Train the study's networks (or the one of the given width) and write them as NPZ files."""
     from codesign.progress import bar
 
     loaded = _study(study)
     folder = (out or _default_out(loaded)) / "networks"
-    widths = [weight_bits] if weight_bits else _widths(loaded)
+    widths = _widths(loaded) if weight_bits is None else [_width(loaded, weight_bits)]
     rows = []
     with bar("training", len(widths)) as advance:
         for done, bits in enumerate(widths):
             advance(done)
-            trained = _trained(loaded, bits)
+            trained = _trained(loaded, bits, activation_bits)
             path = folder / f"{trained.network.digest[:16]}.npz"
             trained.network.save(path)
             row = {"weight_bits": bits, "accuracy_clean": trained.accuracy_clean, "network": trained.network.digest}
@@ -88,6 +114,7 @@ def train(study: StudyFile, weight_bits: Bits = None, out: OutFolder = None, as_
 def analyze(
     study: StudyFile,
     weight_bits: Bits = None,
+    activation_bits: ActivationBits = None,
     draws: Annotated[int, typer.Option(help="Flips for each bit of each neuron.", min=1)] = 30,
     as_json: Json = False,
 ) -> None:
@@ -100,7 +127,7 @@ def analyze(
     from codesign.vulnerability import bit_vulnerability, taylor_scores
 
     loaded = _study(study)
-    network, data = _network(loaded, weight_bits)
+    network, data = _network(loaded, weight_bits, activation_bits)
     scores = taylor_scores(network, network.quantise_inputs(data.train_inputs), data.train_labels)
     with bar("flipping bits", 100) as advance:
         raw = network.quantise_inputs(data.test_inputs)
@@ -118,19 +145,34 @@ def analyze(
 @app.command()
 def campaign(
     study: StudyFile,
-    plan: Annotated[Path | None, typer.Option(help="A protection plan (JSON) [default: unprotected].", show_default=False)] = None,
-    simulator: Annotated[str, typer.Option(help="`engine` (fast), `csim` (the compiled HLS project) or `reference`.")] = "engine",
-    trials: Annotated[int | None, typer.Option(help="Trials [default: the study's].", min=1, show_default=False)] = None,
-    require: Annotated[
-        list[str] | None, typer.Option(help="A requirement such as 'accuracy>=0.95@0.99'; may be repeated. Unmet: exit 1.")
+    plan: Annotated[
+        Path | None, typer.Option(help="A protection plan (JSON) [default: unprotected].", show_default=False)
     ] = None,
-    ber: Annotated[float | None, typer.Option(help="Another bit error rate than the study's.", show_default=False)] = None,
+    simulator: Annotated[
+        str, typer.Option(help="`engine` (fast), `csim` (the compiled HLS project) or `reference`.")
+    ] = "engine",
+    trials: Annotated[
+        int | None, typer.Option(help="Trials [default: the study's].", min=1, show_default=False)
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(help="A requirement such as 'accuracy>=0.95@0.99'; may be repeated. Unmet: exit 1."),
+    ] = None,
+    ber: Annotated[
+        float | None, typer.Option(help="Another bit error rate than the study's.", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed than the study's.", min=0, show_default=False)] = None,
     weight_bits: Bits = None,
+    activation_bits: ActivationBits = None,
     verify: Annotated[
-        int, typer.Option(help="Trials of the engine that are replayed on the csim; one logit that differs is an error.", min=0)
+        int,
+        typer.Option(
+            help="Trials of the engine that are replayed on the csim; one logit that differs is an error.", min=0
+        ),
     ] = 0,
-    junit: Annotated[Path | None, typer.Option(help="Write the requirements as a JUnit file.", show_default=False)] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the requirements as a JUnit file.", show_default=False)
+    ] = None,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -143,7 +185,9 @@ def campaign(
     from codesign.campaign.requirement import Status
     from codesign.files import write_atomically
 
-    result = _campaign(study, plan, simulator, trials, require or [], ber, seed, weight_bits, verify, out)
+    result = _campaign(
+        study, plan, simulator, trials, require or [], ber, seed, (weight_bits, activation_bits), verify, out
+    )
     if junit:
         write_atomically(junit, junit_text(study.stem, result))
     if as_json:
@@ -158,7 +202,8 @@ def campaign(
 def optimize(
     study: StudyFile,
     evaluations: Annotated[
-        int | None, typer.Option(help="How many designs are evaluated [default: the study's].", min=1, show_default=False)
+        int | None,
+        typer.Option(help="How many designs are evaluated [default: the study's].", min=1, show_default=False),
     ] = None,
     out: OutFolder = None,
     as_json: Json = False,
@@ -191,9 +236,16 @@ def optimize(
 @app.command()
 def export(
     run: RunPath,
-    design: Annotated[int | None, typer.Option(help="Number of the design [default: the best].", show_default=False)] = None,
-    backend: Annotated[str | None, typer.Option(help="`Vivado` or `Vitis` [default: the study's].", show_default=False)] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the project goes [default: RUN/export/DESIGN-BACKEND].", show_default=False)] = None,
+    design: Annotated[
+        int | None, typer.Option(help="Number of the design [default: the best].", show_default=False)
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="`Vivado` or `Vitis` [default: the study's].", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the project goes [default: RUN/export/DESIGN-BACKEND].", show_default=False),
+    ] = None,
 ) -> None:
     """Write the HLS project of a design."""
     from codesign.hls.project import ProjectOptions, check_backend, write_project
@@ -210,8 +262,12 @@ def export(
 
 @app.command()
 def resources(
-    what: Annotated[Path, typer.Argument(metavar="PROJECT_OR_RUN", help="An HLS project, a run folder, or a csynth report.")],
-    source: Annotated[str, typer.Option(help="`estimate`, or `vivado` / `vitis` to read the tool's csynth report.")] = "estimate",
+    what: Annotated[
+        Path, typer.Argument(metavar="PROJECT_OR_RUN", help="An HLS project, a run folder, or a csynth report.")
+    ],
+    source: Annotated[
+        str, typer.Option(help="`estimate`, or `vivado` / `vitis` to read the tool's csynth report.")
+    ] = "estimate",
     as_json: Json = False,
 ) -> None:
     """Print what a design occupies, and where the figures come from."""
@@ -266,17 +322,28 @@ def _widths(study: "Study") -> list[int]:
     return list(range(int(variable.low), int(variable.high) + 1))
 
 
-def _trained(study: "Study", bits: int) -> Any:
+def _width(study: "Study", wanted: int | None) -> int:
+    """The width asked for, or the widest. Raises ConfigError for one that the study does not have."""
+    widths = _widths(study)
+    if wanted is not None and wanted not in widths:
+        raise ConfigError(f"--weight-bits {wanted}: the study has {', '.join(map(str, widths))}")
+    return widths[-1] if wanted is None else wanted
+
+
+def _trained(study: "Study", bits: int, activation_bits: int | None) -> "TrainedNetwork":
     from codesign.train.training import train as train_network
 
-    activation = study.space.activation_bits
-    return train_network(study, bits, int(activation.first) if activation else bits)
+    variable = study.space.activation_bits
+    if activation_bits is not None and activation_bits not in (variable or (bits,)):
+        raise ConfigError(f"--activation-bits {activation_bits}: the study's space does not have it")
+    default = int(variable.first) if variable else bits
+    return train_network(study, bits, default if activation_bits is None else activation_bits)
 
 
-def _network(study: "Study", weight_bits: int | None) -> "tuple[Network, Data]":
+def _network(study: "Study", weight_bits: int | None, activation_bits: int | None) -> "tuple[Network, Data]":
     from codesign.train.builder import data
 
-    return _trained(study, weight_bits or _widths(study)[-1]).network, data(study)
+    return _trained(study, _width(study, weight_bits), activation_bits).network, data(study)
 
 
 def _campaign(
@@ -287,7 +354,7 @@ def _campaign(
     require: list[str],
     ber: float | None,
     seed: int | None,
-    weight_bits: int | None,
+    widths: tuple[int | None, int | None],
     verify: int,
     out: Path | None,
 ) -> "CampaignResult":
@@ -304,13 +371,16 @@ def _campaign(
     loaded = _study(study)
     chosen = check_simulator(simulator)
     requirements = [Requirement.parse(text) for text in require]
-    network, data = _network(loaded, weight_bits)
     protection = ProtectionPlan.load(plan) if plan else ProtectionPlan()
     model = fault_model(loaded, ber)
     model = model if seed is None else replace(model, seed=seed)
+    network, data = _network(loaded, *widths)
     count = trials or loaded.faults.trials
     samples = (data.test_inputs, data.test_labels)
-    with Store((out or _default_out(loaded)) / "study.sqlite", identity(loaded)) as store, bar("trials", count) as advance:
+    with (
+        Store((out or _default_out(loaded)) / "study.sqlite", identity(loaded)) as store,
+        bar("trials", count) as advance,
+    ):
         result = run_campaign(
             network,
             protection,
@@ -348,7 +418,8 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
         raise ConfigError(f"unknown source '{source}', choose from estimate, vivado, vitis")
     if not what.exists():
         raise ConfigError(f"no project, run or report {what}")
-    folder = what if what.is_file() or (what / MANIFEST).exists() else RunFolder(what).project
+    best = RunFolder(what).project
+    folder = best if best.exists() else what
     if source == "estimate":
         project = Project.open(folder)
         return estimate(project.network, project.plan, clock_ns=project.options.clock_ns).to_json()
@@ -379,9 +450,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"codesign: {message}", file=sys.stderr)
+    print(f"codesign: {' '.join(message.splitlines())}", file=sys.stderr)
     return code
 
 
 def main() -> None:
+    """Entry point of the `codesign` command."""
     sys.exit(run(sys.argv[1:]))

@@ -91,14 +91,22 @@ class FaultModel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(sorted({_target(t) for t in self.targets})))
+        try:  # a lifetime given as text compares equal to the member but is not identical to it
+            object.__setattr__(self, "lifetime", Lifetime(self.lifetime))
+        except ValueError:
+            raise ConfigError(
+                f"unknown lifetime '{self.lifetime}'; choose from {[x.value for x in Lifetime]}"
+            ) from None
         if not self.targets:
             raise ConfigError(f"fault model without targets; choose from {[t.label for t in Target]}")
         if (self.ber is None) == (self.n_flips is None):
             raise ConfigError("a fault model takes either ber or n_flips")
-        if self.ber is not None and not 0.0 <= self.ber <= 1.0:
-            raise ConfigError(f"bit error rate {self.ber} is outside 0..1")
-        if self.n_flips is not None and self.n_flips < 1:
-            raise ConfigError(f"n_flips {self.n_flips}: at least one bit has to flip")
+        if self.ber is not None:
+            object.__setattr__(self, "ber", float(self.ber))  # 1 and 1.0 are one model and must share a digest
+            if not 0.0 <= self.ber <= 1.0:
+                raise ConfigError(f"bit error rate {self.ber} is outside 0..1")
+        if self.n_flips is not None and (int(self.n_flips) != self.n_flips or self.n_flips < 1):
+            raise ConfigError(f"n_flips {self.n_flips}: expected a whole number of at least one")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed {self.seed} is outside 0..2**63-1")
 
@@ -108,13 +116,11 @@ class FaultModel:
         return digest_of(json.dumps([names, self.ber, self.n_flips, self.lifetime, self.seed]))
 
 
-def _target(value: "Target | str") -> Target:
-    if isinstance(value, str):
-        for target in Target:
-            if target.label == value:
-                return target
-        raise ConfigError(f"unknown fault target '{value}'; choose from {[t.label for t in Target]}")
-    return Target(value)
+def _target(value: "Target | str | int") -> Target:
+    for target in Target:
+        if value in (target, target.label):
+            return target
+    raise ConfigError(f"unknown fault target '{value}'; choose from {[t.label for t in Target]}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,8 @@ class Segment:
     @cached_property
     def starts(self) -> Ints:
         """First bit number of each neuron within a sample, and the total, shape (n_out + 1,)."""
-        return np.concatenate([[0], np.cumsum(self.bits * self.positions)]).astype(np.int64)
+        starts: Ints = np.concatenate([[0], np.cumsum(self.bits * self.positions)]).astype(np.int64)
+        return starts
 
     @property
     def size(self) -> int:
@@ -232,7 +239,7 @@ def _segments(
 
 
 def _philox(seed: int, trial: int, stream: int) -> np.random.Philox:
-    """One stream: key (seed, trial); counter word 0 counts blocks, word 1 is the stream."""
+    """One stream: key (seed, trial); counter word 0 counts blocks from one, word 1 is the stream."""
     return np.random.Philox(key=np.array([seed, trial], np.uint64), counter=np.array([0, stream, 0, 0], np.uint64))
 
 

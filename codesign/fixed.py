@@ -41,7 +41,9 @@ class Overflow(StrEnum):
     SAT_SYM = "SAT_SYM"
 
 
-_TYPE_TEXT = re.compile(r"^(?:ap_)?(u?)(fixed|int)<(\d+)(?:,(-?\d+))?(?:,(?:AP_)?(\w+))?(?:,(?:AP_)?(\w+))?(?:,0)?>$")
+_TYPE_TEXT = re.compile(
+    r"(?:ap_)?(u?)(?:int<(\d+)>|fixed<(\d+)(?:,(-?\d+))?(?:,(?:AP_)?(\w+))?(?:,(?:AP_)?(\w+))?(?:,0)?>)"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class FixedPoint:
     overflow: Overflow = Overflow.WRAP
 
     def __post_init__(self) -> None:
+        try:  # a mode given as text compares equal to the member but is not identical to it
+            object.__setattr__(self, "rounding", Rounding(self.rounding))
+            object.__setattr__(self, "overflow", Overflow(self.overflow))
+        except ValueError as error:
+            raise ConfigError(f"fixed-point type: {error}") from None
         if not 1 <= self.width <= MAX_WIDTH:
             raise ConfigError(f"fixed-point width {self.width} is outside 1..{MAX_WIDTH}")
         if abs(self.frac) > MAX_WIDTH:
@@ -76,20 +83,16 @@ class FixedPoint:
     @classmethod
     def parse(cls, text: str) -> "FixedPoint":
         """Read `fixed<16,6,RND,SAT>`, `ap_ufixed<8,1>`, `int<4>` and the like."""
-        match = _TYPE_TEXT.match(text.replace(" ", ""))
+        match = _TYPE_TEXT.fullmatch(text.replace(" ", ""))
         if match is None:
             raise ConfigError(f"'{text}' is not a fixed-point type such as fixed<16,6,TRN,WRAP>")
-        unsigned, kind, width, integer, rounding, overflow = match.groups()
+        unsigned, whole, width, integer, rounding, overflow = match.groups()
+        bits = int(whole or width)
         try:
-            return cls(
-                int(width),
-                int(width) if kind == "int" or integer is None else int(integer),
-                not unsigned,
-                Rounding(rounding or "TRN"),
-                Overflow(overflow or "WRAP"),
-            )
+            modes = Rounding(rounding or "TRN"), Overflow(overflow or "WRAP")
         except ValueError as error:
-            raise ConfigError(f"type '{text}': {error} is not supported") from None
+            raise ConfigError(f"type '{text}': {error}") from None
+        return cls(bits, bits if integer is None else int(integer), not unsigned, *modes)
 
     @classmethod
     def from_qkeras(cls, bits: int, integer: int, signed: bool) -> "FixedPoint":
@@ -125,7 +128,8 @@ def fit(raw: ArrayLike, to: FixedPoint) -> Ints:
     values = np.asarray(raw, np.int64)
     if to.overflow is Overflow.WRAP:
         return wrap(values, to)
-    low = -to.max_raw if to.overflow is Overflow.SAT_SYM and to.signed else to.min_raw
+    # A lone sign bit has no symmetric range: the headers saturate it as SAT does.
+    low = -to.max_raw if to.overflow is Overflow.SAT_SYM and to.signed and to.width > 1 else to.min_raw
     if to.overflow is Overflow.SAT_ZERO:
         return np.where((values < low) | (values > to.max_raw), np.int64(0), values)
     return np.clip(values, low, to.max_raw)
@@ -152,13 +156,14 @@ def _round_shift(values: Ints, shift: int, rounding: Rounding) -> Ints:
             up = (rest > half) | ((rest == half) & ~negative)
         case Rounding.RND_CONV:
             up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
-    return floor + up
+    rounded: Ints = floor + up
+    return rounded
 
 
 def rescale(raw: ArrayLike, frac: int, to: FixedPoint) -> Ints:
     """Assign integers that have `frac` fractional bits to a type: round, then handle overflow.
 
-    Raises ConfigError when the shift could leave int64 (never for types within MAX_WIDTH).
+    Raises ConfigError when the shift could leave int64 (never where fractions differ by at most MAX_WIDTH).
     """
     values = np.asarray(raw, np.int64)
     shift = frac - to.frac
@@ -181,12 +186,16 @@ def cast(raw: ArrayLike, source: FixedPoint, to: FixedPoint) -> Ints:
 
 
 def quantise(values: ArrayLike, to: FixedPoint) -> Ints:
-    """Turn real numbers into raw integers. Raises ConfigError on NaN or infinity."""
+    """Turn real numbers into raw integers.
+
+    Raises ConfigError on NaN, infinity and magnitudes of 2**(51 - frac) and up.
+    """
     reals = np.asarray(values, np.float64)
     if not np.all(np.isfinite(reals)):
         raise ConfigError(f"cannot quantise NaN or infinite values to {to}")
     # Ten guard bits keep every rounding mode's decision; a sticky bit stands for all that lies below.
-    scaled = np.ldexp(reals, to.frac + 10)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        scaled = np.ldexp(reals, to.frac + 10)
     limit = float(1 << 61)
     if np.any(np.abs(scaled) >= limit):
         raise ConfigError(f"a value of magnitude {np.abs(reals).max():g} is too large to quantise to {to}")

@@ -7,8 +7,11 @@ exact types that hls4ml settled on, so nothing is guessed later. Networks are co
 import hashlib
 import io
 import json
-import os
+import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -20,9 +23,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from codesign.errors import ConfigError
 from codesign.files import write_atomically
-from codesign.fixed import FixedPoint, Ints, Overflow, cast, quantise, rescale, wrap
+from codesign.fixed import MAX_WIDTH, FixedPoint, Ints, Overflow, cast, quantise, rescale, wrap
 
 FORMAT = 1
+# What NumPy's and the standard library's readers raise on damaged or foreign files.
+_UNREADABLE = (
+    *(
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        ArithmeticError,
+        MemoryError,
+        RuntimeError,
+    ),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
 # hls4ml and C++ reserve these; a name outside the pattern would also end up in generated code.
 _RESERVED = {"input", "output", "int", "float", "double", "const", "static", "template", "class", "namespace"}
 
@@ -35,7 +53,12 @@ class Kind(StrEnum):
 
 
 def _frozen(values: ArrayLike) -> Ints:
-    array = np.array(values, np.int64)
+    given = np.asarray(values)
+    if given.dtype.kind not in "iu" or (given.size and given.max() > np.iinfo(np.int64).max):
+        raise ConfigError(
+            f"parameters are raw 64-bit integers, got {given.dtype}; `fixed.quantise` makes them of reals"
+        )
+    array = np.array(given, np.int64)
     array.setflags(write=False)
     return array
 
@@ -88,6 +111,8 @@ class Layer:
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or not self.name.isascii() or self.name in _RESERVED:
             raise ConfigError(f"layer name '{self.name}' cannot stand in C++: use letters, digits and _")
+        if self.n_in < 1 or self.n_out < 1:
+            raise ConfigError(f"layer '{self.name}': at least one input and one output are needed")
         if self.kind is Kind.DENSE:
             self._check_dense()
         elif self.n_in != self.n_out:
@@ -148,6 +173,16 @@ class Network:
                     f"network '{self.name}': '{before.name}' gives {before.n_out} values, "
                     f"'{after.name}' takes {after.n_in}"
                 )
+        for index, layer in self.compute_layers():
+            self._check_products(layer, self.input_of(index))
+
+    def _check_products(self, layer: Layer, source: FixedPoint) -> None:
+        shift = layer.acc.frac - source.frac - layer.w.type.frac
+        if source.width + layer.w.type.width > 63 or not -62 <= shift <= MAX_WIDTH:
+            raise ConfigError(
+                f"network '{self.name}', layer '{layer.name}': products of {source} and {layer.w.type}, "
+                f"added as {layer.acc}, do not fit 64-bit integers"
+            )
 
     @property
     def n_in(self) -> int:
@@ -174,10 +209,13 @@ class Network:
 
     def quantise_inputs(self, inputs: ArrayLike) -> Ints:
         """Shape (n_samples, n_in). Real inputs are quantised; integer arrays are taken as raw integers."""
-        array = np.asarray(inputs)
-        array = array.reshape(len(array), -1) if array.ndim > 1 else array
+        try:
+            array = np.asarray(inputs)
+        except ValueError:
+            raise ConfigError(f"network '{self.name}': the inputs are samples of different shapes") from None
+        array = array.reshape(len(array), math.prod(array.shape[1:])) if array.ndim > 1 else array
         if array.ndim != 2 or array.shape[1] != self.n_in:
-            raise ConfigError(f"network '{self.name}' takes shape (n_samples, {self.n_in}), got {np.shape(inputs)}")
+            raise ConfigError(f"network '{self.name}' takes shape (n_samples, {self.n_in}), got {array.shape}")
         if array.dtype.kind not in "iuf":
             raise ConfigError(f"inputs must be numbers, got {array.dtype}")
         if array.dtype.kind == "f":
@@ -208,22 +246,22 @@ class Network:
             arrays[f"w{index}"] = layer.w.raw
             arrays[f"b{index}"] = layer.b.raw
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, **arrays)
         write_atomically(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "Network":
         """Read what `save` wrote. Raises ConfigError for anything else."""
         try:
-            with np.load(path, allow_pickle=False) as data:
-                meta = json.loads(str(data["meta"]))
-                if meta.get("format") != FORMAT:
-                    raise ConfigError(f"{path}: network format {meta.get('format')}, this version reads {FORMAT}")
-                return _restore(meta, {name: data[name] for name in data.files})
+            # From memory: NumPy leaves a damaged file open.
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
+                return _restore(json.loads(str(data["meta"])), {name: data[name] for name in data.files})
         except FileNotFoundError:
             raise ConfigError(f"no network file {path}") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise ConfigError(f"{os.fspath(path)} is not a network file ({error})") from None
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        except _UNREADABLE as error:
+            raise ConfigError(f"{path} is not a network file ({error})") from None
 
 
 def _describe(network: Network) -> dict[str, Any]:
@@ -252,6 +290,8 @@ def _describe(network: Network) -> dict[str, Any]:
 
 
 def _restore(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Network:
+    if meta.get("format") != FORMAT:
+        raise ConfigError(f"network format {meta.get('format')}, this version reads {FORMAT}")
     layers = []
     for index, entry in enumerate(meta["layers"]):
         result = FixedPoint.parse(entry["result"])

@@ -47,12 +47,14 @@ class ProtectionPlan:
     @classmethod
     def uniform(cls, network: Network, hardened_bits: int) -> "ProtectionPlan":
         """The same number of hardened bits everywhere, clipped to each accumulator."""
-        return cls.of(network, {layer.name: np.full(layer.n_out, hardened_bits) for _, layer in network.compute_layers()})
+        return cls.of(
+            network, {layer.name: np.full(layer.n_out, hardened_bits) for _, layer in network.compute_layers()}
+        )
 
     @classmethod
     def full(cls, network: Network) -> "ProtectionPlan":
         """Classic TMR of every neuron."""
-        return cls.uniform(network, max(layer.acc.width for _, layer in network.compute_layers()))
+        return cls.uniform(network, max((layer.acc.width for _, layer in network.compute_layers()), default=0))
 
     @classmethod
     def of(cls, network: Network, bits: dict[str, NDArray[np.int64]]) -> "ProtectionPlan":
@@ -165,7 +167,11 @@ def selective_plan(
     hardened_bits_normal: int,
     scope: Literal["network", "layer"] = "network",
 ) -> ProtectionPlan:
-    """The design's plan: so many hardened bits for important neurons, so many for the others."""
+    """The design's plan: so many hardened bits for important neurons, so many for the others.
+
+    Important neurons are never hardened less than the others: they get the larger of the two numbers.
+    """
     important = select_important(scores, important_fraction, scope)
-    bits = {name: np.where(m, hardened_bits_important, hardened_bits_normal) for name, m in important.items()}
+    most = max(hardened_bits_important, hardened_bits_normal)
+    bits = {name: np.where(m, most, hardened_bits_normal) for name, m in important.items()}
     return ProtectionPlan.of(network, bits)

@@ -34,7 +34,13 @@ template <class S> struct Tree<S, 1> {
     }
 };
 
-// The bits of a fixed-point number, whatever its point and sign.
+// A fixed-point number from its raw integer, and back to its bits, whatever its point and sign.
+template <class T, class raw_T> T from_raw(raw_T raw) {
+    #pragma HLS INLINE
+    T value;
+    value.range(T::width - 1, 0) = ap_int<T::width>(raw);
+    return value;
+}
 template <class T> ap_int<T::width> bits_of(T value) {
     #pragma HLS INLINE
     ap_int<T::width> bits;
@@ -43,21 +49,20 @@ template <class T> ap_int<T::width> bits_of(T value) {
 }
 
 // One neuron with H hardened bits: every leaf of every copy passes its guard.
-template <class data_T, class CONFIG_T, int H>
-typename CONFIG_T::accum_t neuron(data_T data[CONFIG_T::n_in],
-                                  typename CONFIG_T::weight_t weights[CONFIG_T::n_in * CONFIG_T::n_out],
-                                  typename CONFIG_T::bias_t biases[CONFIG_T::n_out], unsigned j, Guard guard,
-                                  const NeuronTaps &taps, bool &mismatch) {
+template <class data_T, class CONFIG_T, int H, class weight_raw_T, class bias_raw_T>
+typename CONFIG_T::accum_t neuron(data_T data[CONFIG_T::n_in], const weight_raw_T *weights, const bias_raw_T *biases,
+                                  unsigned j, Guard guard, const NeuronTaps &taps, bool &mismatch) {
     #pragma HLS INLINE
     typedef typename CONFIG_T::accum_t accum_t;
     typedef typename CONFIG_T::weight_t weight_t;
+    typedef typename CONFIG_T::bias_t bias_t;
     typedef Sum<accum_t::width, H> S;
     S leaves[CONFIG_T::n_in + 1];
     #pragma HLS ARRAY_PARTITION variable=leaves complete
-    leaves[0] = S::load(bits_of(accum_t(taps.parameter(BIAS, 0, biases[j]))), guard);
+    leaves[0] = S::load(bits_of(accum_t(taps.parameter(BIAS, 0, from_raw<bias_t>(biases[j])))), guard);
     for (unsigned i = 0; i < CONFIG_T::n_in; i++) {
         #pragma HLS UNROLL
-        const weight_t weight = taps.parameter(WEIGHT, i, weights[i * CONFIG_T::n_out + j]);
+        const weight_t weight = taps.parameter(WEIGHT, i, from_raw<weight_t>(weights[i * CONFIG_T::n_out + j]));
         const accum_t product = CONFIG_T::template product<data_T, weight_t>::product(data[i], weight);
         leaves[i + 1] = S::load(bits_of(product), guard);
     }
@@ -67,23 +72,21 @@ typename CONFIG_T::accum_t neuron(data_T data[CONFIG_T::n_in],
     return result;
 }
 
-// Neurons first .. first + N - 1. Unrolled by the compiler, so that each has its own number of hardened bits.
+// Neurons FIRST .. FIRST + N - 1. Unrolled by the compiler, so that each has its own number of hardened bits.
 template <class data_T, class res_T, class CONFIG_T, int FIRST, int N> struct Neurons {
-    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
-                    typename CONFIG_T::weight_t weights[CONFIG_T::n_in * CONFIG_T::n_out],
-                    typename CONFIG_T::bias_t biases[CONFIG_T::n_out], Guard guard, const LayerTaps &taps,
-                    bool &mismatch) {
+    template <class weight_raw_T, class bias_raw_T>
+    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out], const weight_raw_T *weights,
+                    const bias_raw_T *biases, Guard guard, const LayerTaps &taps, bool &mismatch) {
         #pragma HLS INLINE
         Neurons<data_T, res_T, CONFIG_T, FIRST, N / 2>::run(data, res, weights, biases, guard, taps, mismatch);
         Neurons<data_T, res_T, CONFIG_T, FIRST + N / 2, N - N / 2>::run(data, res, weights, biases, guard, taps,
-                                                                      mismatch);
+                                                                        mismatch);
     }
 };
 template <class data_T, class res_T, class CONFIG_T, int FIRST> struct Neurons<data_T, res_T, CONFIG_T, FIRST, 1> {
-    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
-                    typename CONFIG_T::weight_t weights[CONFIG_T::n_in * CONFIG_T::n_out],
-                    typename CONFIG_T::bias_t biases[CONFIG_T::n_out], Guard guard, const LayerTaps &taps,
-                    bool &mismatch) {
+    template <class weight_raw_T, class bias_raw_T>
+    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out], const weight_raw_T *weights,
+                    const bias_raw_T *biases, Guard guard, const LayerTaps &taps, bool &mismatch) {
         #pragma HLS INLINE
         res[FIRST] = res_T(neuron<data_T, CONFIG_T, CONFIG_T::hardened_bits[FIRST]>(
             data, weights, biases, FIRST, guard, taps.neuron(FIRST), mismatch));
@@ -94,13 +97,15 @@ template <class data_T, class res_T, class CONFIG_T, int FIRST> struct Neurons<d
 
 namespace nnet {
 
+// Weights and biases are tables of raw integers in a native C type, of shape (n_in, n_out) and (n_out).
 // Returns the layer's `corrected` flag: some voter outvoted a copy.
-template <class data_T, class res_T, typename CONFIG_T>
+template <class data_T, class res_T, typename CONFIG_T, class weight_raw_T, class bias_raw_T>
 bool protected_dense(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
-                     typename CONFIG_T::weight_t weights[CONFIG_T::n_in * CONFIG_T::n_out],
-                     typename CONFIG_T::bias_t biases[CONFIG_T::n_out], codesign::Guard guard) {
+                     const weight_raw_T weights[CONFIG_T::n_in * CONFIG_T::n_out],
+                     const bias_raw_T biases[CONFIG_T::n_out], codesign::Guard guard) {
     #pragma HLS PIPELINE II=CONFIG_T::reuse_factor
     #pragma HLS function_instantiate variable=weights,biases
+    #pragma HLS ARRAY_PARTITION variable=weights complete
     #pragma HLS ARRAY_PARTITION variable=biases complete
     bool mismatch = false;
     const codesign::LayerTaps taps(CONFIG_T::layer_id);

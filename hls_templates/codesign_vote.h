@@ -38,9 +38,8 @@ template <int A, int H> struct Sum {
     static Sum load(ap_int<A> value, Guard guard) {
         #pragma HLS INLINE
         Sum sum;
-        sum.low = value.range(CUT - 1, 0);
-        ap_int<H> high;
-        high.range(H - 1, 0) = value.range(A - 1, CUT);
+        sum.low = value;
+        const ap_int<H> high = value >> CUT;
         for (int r = 0; r < REPLICAS; r++) {
             #pragma HLS UNROLL
             sum.high[r] = guarded<H>(high, guard[r]);
@@ -63,11 +62,7 @@ template <int A, int H> struct Sum {
 
     ap_int<A> vote(bool &mismatch) const {
         #pragma HLS INLINE
-        ap_int<A> value;
-        const ap_int<H> voted = majority<H>(high, mismatch);
-        value.range(A - 1, CUT) = voted.range(H - 1, 0);
-        value.range(CUT - 1, 0) = low;
-        return value;
+        return (ap_int<A>(majority<H>(high, mismatch)) << CUT) | ap_int<A>(low);
     }
 
     // Invert a bit, counted from the accumulator's least significant one; says how many bits it found.
@@ -86,13 +81,9 @@ template <int A, int H> struct Sum {
     // One adder of H + 1 bits: a constant one below `a` turns the carry below `b` into a carry-in.
     static ap_int<H> add_with_carry(ap_int<H> a, ap_int<H> b, ap_uint<1> carry) {
         #pragma HLS INLINE
-        ap_uint<H + 1> left = 1, right = carry;
-        left.range(H, 1) = a.range(H - 1, 0);
-        right.range(H, 1) = b.range(H - 1, 0);
-        const ap_uint<H + 1> both = left + right;
-        ap_int<H> sum;
-        sum.range(H - 1, 0) = both.range(H, 1);
-        return sum;
+        const ap_int<H + 1> left = (ap_int<H + 1>(a) << 1) | ap_int<H + 1>(1);
+        const ap_int<H + 1> right = (ap_int<H + 1>(b) << 1) | ap_int<H + 1>(carry);
+        return ap_int<H + 1>(left + right) >> 1;
     }
 };
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +13,10 @@ COSTS = ("cxx", "tf", "slow")
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden-update", action="store_true", help="write the golden files of generated code again")
 
 
 def _cost(item: pytest.Item) -> int:
@@ -29,3 +34,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if "CODESIGN_CACHE" not in os.environ:
             patch.setenv("CODESIGN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def finished_run(_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of an undisturbed search of `studies.py`'s study, which lies beside it. Copy it to change it."""
+    import studies
+
+    folder = tmp_path_factory.mktemp("finished")
+    done = studies.codesign("optimize", studies.write_study(folder), "--out", folder / "run")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"

@@ -13,6 +13,8 @@ _FORM = "write it as accuracy>=0.95@0.99 or sdc1<=1e-3@0.95 (metric, bound, conf
 
 
 class Status(StrEnum):
+    """What a campaign says of a requirement; undecided when the interval holds the bound."""
+
     MET = "met"
     VIOLATED = "violated"
     UNDECIDED = "undecided"
@@ -45,7 +47,7 @@ class Requirement:
         return parsed
 
     def __str__(self) -> str:
-        return f"{self.metric}{self.relation}{self.bound:g}@{self.confidence:g}"
+        return f"{self.metric}{self.relation}{self.bound:.15g}@{self.confidence:.15g}"
 
     def status(self, low: float, high: float) -> Status:
         """Met or violated when the whole interval says so; otherwise undecided."""

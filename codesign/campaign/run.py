@@ -117,6 +117,8 @@ def run_campaign(
     raw, truth = check_samples(network, inputs, labels)
     if trials < 1:
         raise ConfigError(f"{trials} trials: at least one is needed")
+    if not 0.0 < confidence < 1.0:
+        raise ConfigError(f"confidence {confidence} is outside 0..1")
     wanted = tuple(r if isinstance(r, Requirement) else Requirement.parse(r) for r in requirements)
     golden = forward(network, raw)[-1]
     key = campaign_key(network, plan, fault_model, raw, truth, simulator)
@@ -159,7 +161,10 @@ def _count(logits: Ints, golden: Ints, truth: Ints) -> tuple[int, int]:
 def check_samples(network: Network, inputs: ArrayLike, labels: ArrayLike) -> tuple[Ints, Ints]:
     """Raw inputs and labels as int64, or ConfigError naming what does not fit."""
     raw = network.quantise_inputs(inputs)
-    truth = np.asarray(labels)
+    try:
+        truth = np.asarray(labels)
+    except ValueError:
+        raise ConfigError(f"labels must be {len(raw)} whole numbers, got lists of different lengths") from None
     if truth.shape != (len(raw),) or truth.dtype.kind not in "iu":
         raise ConfigError(f"labels must be {len(raw)} whole numbers, got shape {truth.shape} of {truth.dtype}")
     if not len(raw):
@@ -212,7 +217,7 @@ def replay(
     """
     raw = network.quantise_inputs(inputs)
     generator = np.random.default_rng((model.seed, 3))
-    chosen = np.sort(generator.permutation(trials)[:replays]).tolist()
+    chosen: list[int] = np.sort(generator.permutation(trials)[:replays]).tolist()
     space = FaultSpace(network, plan, model, len(raw))
     engine, csim = EngineSimulator(network, plan, raw), csim or open_simulator("csim", network, plan, raw)
     for trial in chosen:

@@ -29,39 +29,58 @@ class Store:
     """One SQLite file. A process that is killed loses at most what it had not finished.
 
     Raises StoreError for a file that is not a store, is damaged, belongs to another study, or cannot be
-    written; such a file is never changed.
+    written; such a file is never changed. A store that holds nothing yet belongs to nobody: a study that
+    failed at once can be corrected.
     """
 
     def __init__(self, path: Path, study: str = "") -> None:
         self.path = path
-        fresh = not path.exists() or path.stat().st_size == 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"cannot open the store {path}: {error}") from None
-        with self._guarded():
-            if fresh:
+        try:
+            with self._guarded():
                 self._create(study)
-        self._check(study)
+            self._check(study)
+        except StoreError:
+            self.close()
+            raise
 
     def _create(self, study: str) -> None:
+        """Make the tables, unless there are some. Not the file's size but SQLite knows: a process that was
+        killed right here leaves a file that SQLite makes empty again when it is opened.
+        """
+        if not self._empty("sqlite_master"):
+            return
         self._db.execute("begin immediate")
-        for statement in _SCHEMA.split(";"):
-            self._db.execute(statement)
-        self._db.execute("insert into meta values ('version', ?), ('study', ?)", (str(VERSION), study))
+        if self._empty("sqlite_master"):  # another process may have been faster
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute("insert into meta values ('version', ?), ('study', ?)", (str(VERSION), study))
         self._db.execute("commit")
+
+    def _empty(self, table: str) -> bool:
+        return self._db.execute(f"select 1 from {table} limit 1").fetchone() is None  # noqa: S608, our own names
 
     def _check(self, study: str) -> None:
         with self._guarded():
             meta = dict(self._db.execute("select key, value from meta"))
         if meta.get("version") != str(VERSION):
             raise StoreError(f"{self.path} has store version {meta.get('version')}, this codesign reads {VERSION}")
-        if study and meta.get("study") != study:
+        if study and meta.get("study") != study and not self._taken_over(study):
             raise StoreError(
                 f"{self.path} belongs to another study (or this one was changed since): "
                 "choose another folder with --out, or remove this one"
             )
+
+    def _taken_over(self, study: str) -> bool:
+        """Give a store that holds nothing yet to this study."""
+        with self._guarded():
+            if free := self._empty("batch") and self._empty("evaluation"):
+                self._db.execute("update meta set value = ? where key = 'study'", (study,))
+        return free
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -93,11 +112,16 @@ class Store:
             for first, count, right, silent in self._db.execute(query, (campaign,)):
                 if first != expected:
                     break
-                correct.append(np.frombuffer(right, "<i4"))
-                sdc1.append(np.frombuffer(silent, "<i4"))
+                correct.append(self._counts(right, count))
+                sdc1.append(self._counts(silent, count))
                 expected += count
         empty = [np.zeros(0, np.int64)]
-        return np.concatenate(correct or empty).astype(np.int64), np.concatenate(sdc1 or empty).astype(np.int64)
+        return np.concatenate(correct or empty), np.concatenate(sdc1 or empty)
+
+    def _counts(self, blob: object, count: int) -> NDArray[np.int64]:
+        if not isinstance(blob, bytes) or len(blob) != 4 * count:
+            raise StoreError(f"store {self.path}: a batch of {count} trials is damaged")
+        return np.frombuffer(blob, "<i4").astype(np.int64)
 
     def add_evaluation(self, kind: str, number: int, document: dict[str, Any]) -> None:
         """Keep one finished evaluation as JSON."""
@@ -109,7 +133,11 @@ class Store:
         """Finished evaluations of a kind, in their order."""
         with self._guarded():
             query = "select document from evaluation where kind = ? order by number"
-            return [json.loads(text) for (text,) in self._db.execute(query, (kind,))]
+            texts = [text for (text,) in self._db.execute(query, (kind,))]
+        try:
+            return [json.loads(text) for text in texts]
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"store {self.path}: evaluation {kind} is damaged: {error}") from None
 
     def spent_seconds(self, add: float = 0.0) -> float:
         """Working time of all sessions on this store, after adding `add`."""

@@ -86,9 +86,7 @@ class EngineSimulator:
             return np.arange(n_samples, dtype=np.int64)
         return np.union1d(rows, faults["sample"]).astype(np.int64)
 
-    def _sums(
-        self, index: int, layer: Layer, faults: FaultArray, touched: Ints, entering: Ints, changed: Ints
-    ) -> Ints:
+    def _sums(self, index: int, layer: Layer, faults: FaultArray, touched: Ints, entering: Ints, changed: Ints) -> Ints:
         """Accumulators of the touched samples under changed inputs, parameters and adders."""
         golden = self._golden[index]
         assert golden.sums is not None
@@ -115,7 +113,9 @@ def _faulty_parameters(layer: Layer, faults: FaultArray) -> tuple[Ints, Ints]:
     weights, biases = layer.w.raw.copy(), layer.b.raw.copy()
     on_weights = faults[faults["target"] == Target.WEIGHT]
     mask = np.zeros_like(weights)
-    np.bitwise_xor.at(mask, (on_weights["position"], on_weights["neuron"]), np.int64(1) << on_weights["bit"].astype(np.int64))
+    np.bitwise_xor.at(
+        mask, (on_weights["position"], on_weights["neuron"]), np.int64(1) << on_weights["bit"].astype(np.int64)
+    )
     on_biases = faults[faults["target"] == Target.BIAS]
     bias_mask = np.zeros_like(biases)
     np.bitwise_xor.at(bias_mask, on_biases["neuron"], np.int64(1) << on_biases["bit"].astype(np.int64))
@@ -125,7 +125,7 @@ def _faulty_parameters(layer: Layer, faults: FaultArray) -> tuple[Ints, Ints]:
 def _spread(faults: FaultArray, touched: Ints) -> FaultArray:
     """Replace samples by row numbers in `touched`; a fault of all samples becomes one a row."""
     everywhere = faults["sample"] == ALL_SAMPLES
-    single = faults[~everywhere].copy()
+    single: FaultArray = faults[~everywhere].copy()
     single["sample"] = np.searchsorted(touched, single["sample"])
     if not everywhere.any():
         return single

@@ -6,8 +6,8 @@ Slow and plain on purpose. The engine and the csim must give its integers.
 import numpy as np
 
 from codesign.faults import ALL_SAMPLES, FaultArray, Target
-from codesign.fixed import Ints, flip, wrap
-from codesign.network import Kind, Layer, Network, adder_spans, cast, dense_products, finish
+from codesign.fixed import Ints, cast, flip, wrap
+from codesign.network import Kind, Layer, Network, adder_spans, dense_products, finish
 from codesign.protection import REPLICAS, ProtectionPlan
 
 
@@ -32,7 +32,9 @@ class ReferenceSimulator:
                 products = dense_products(layer, source, values, weights)
                 start = np.broadcast_to(cast(biases, layer.b.type, layer.acc), (len(values), 1, layer.n_out))
                 leaves = np.concatenate([start, products], axis=1)
-                values = _accumulate(layer, self.plan.hardened(layer), leaves, here[here["target"] == Target.ACCUMULATOR])
+                values = _accumulate(
+                    layer, self.plan.hardened(layer), leaves, here[here["target"] == Target.ACCUMULATOR]
+                )
             values = finish(layer, source, values)
         return values
 

@@ -26,7 +26,9 @@ def compile_csim(project: Project, cache: Path | None = None) -> Path:
     """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
-        raise ToolError(f"no C++ compiler '{compiler}': install g++ (Debian: apt-get install g++) or set CXX", [compiler])
+        raise ToolError(
+            f"no C++ compiler '{compiler}': install g++ (Debian: apt-get install g++) or set CXX", [compiler]
+        )
     folder = (cache or cache_folder()) / "csim"
     library = folder / f"{source_digest(project.folder)}.so"
     if library.exists():
@@ -35,7 +37,7 @@ def compile_csim(project: Project, cache: Path | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as name:
             _build(project, compiler, Path(name) / "project", folder / f"{library.stem}.log")
-            os.replace(Path(name) / "project" / "csim.so", library)
+            (Path(name) / "project" / "csim.so").replace(library)
     except OSError as error:
         raise ConfigError(f"cannot write the simulation cache {folder}: {error.strerror or error}") from None
     return library
@@ -60,6 +62,7 @@ class CsimSimulator:
     name = "csim"
 
     def __init__(self, project: Project, raw_inputs: Ints, cache: Path | None = None) -> None:
+        self._project, self._cache = project, cache
         self.network = project.network
         self.plan = project.plan
         self.raw_inputs = np.ascontiguousarray(raw_inputs, np.int64)
@@ -67,6 +70,10 @@ class CsimSimulator:
             raise ConfigError(f"csim takes inputs of shape (n, {self.network.n_in}), got {self.raw_inputs.shape}")
         # RTLD_LOCAL, and hidden symbols in the build: several projects live in one process.
         self._library = ctypes.CDLL(str(compile_csim(project, cache)))
+
+    def on(self, raw_inputs: Ints) -> "CsimSimulator":
+        """The same accelerator on other samples."""
+        return CsimSimulator(self._project, raw_inputs, self._cache)
 
     @cached_property
     def golden(self) -> Ints:

@@ -17,16 +17,17 @@ from hls4ml.writer.vivado_writer import VivadoWriter
 
 from codesign.assets import asset
 from codesign.hls.project import BACKENDS
+from codesign.network import Parameter
 
 HEADERS = ("codesign_taps.h", "codesign_vote.h", "codesign_dense.h")
 _CONFIG_END = "    template<class data_T, class res_T, class CONFIG_T>\n    using kernel"
 
 
-class ProtectedDense(Dense):  # type: ignore[misc]
+class ProtectedDense(Dense):
     """A Dense layer with `hardened_bits` (one number a neuron), `fault_layer` and `flag` (its status bit)."""
 
 
-class ProtectedDenseConfig(DenseConfigTemplate):  # type: ignore[misc]
+class ProtectedDenseConfig(DenseConfigTemplate):
     """hls4ml's dense configuration and the members that `codesign_dense.h` asks for."""
 
     def __init__(self) -> None:
@@ -43,16 +44,17 @@ class ProtectedDenseConfig(DenseConfigTemplate):  # type: ignore[misc]
         head, end, tail = text.partition(_CONFIG_END)
         if not end:
             raise RuntimeError(f"hls4ml's dense configuration has no kernel: {text}")
-        return head + members + end + tail
+        return str(head + members + end + tail)
 
 
-class ProtectedDenseFunction(DenseFunctionTemplate):  # type: ignore[misc]
+class ProtectedDenseFunction(DenseFunctionTemplate):
     """The call in the top function; it puts the layer's flag into `corrected`."""
 
     def __init__(self) -> None:
         FunctionCallTemplate.__init__(self, ProtectedDense, include_header=["nnet_utils/codesign_dense.h"])
         self.template = (
-            "corrected[{flag}] = nnet::protected_dense<{input_t}, {output_t}, {config}>({input}, {output}, {w}, {b}, guard);"
+            "corrected[{flag}] = nnet::protected_dense<{input_t}, {output_t}, {config}>"
+            "({input}, {output}, {w}, {b}, guard);"
         )
 
     def format(self, node: Any) -> str:
@@ -77,10 +79,23 @@ def register() -> None:
 
 
 class _OwnGlue:
-    """Leaves out what does not know our ports (the bridge) or needs Keras (the YAML).
+    """hls4ml's writer with our weight tables, and without what cannot serve here.
 
-    csim.cpp and codesign.json stand for them.
+    Left out are the bridge, which does not know our ports, and the YAML, which needs Keras; csim.cpp and
+    codesign.json stand for them.
     """
+
+    def __init__(self, tables: dict[str, Parameter]) -> None:
+        super().__init__()
+        self._tables = tables
+
+    def print_array_to_cpp(
+        self, var: Any, odir: str, namespace: str | None = None, write_txt_file: bool = True
+    ) -> None:
+        # hls4ml's lists of decimal fractions take a compiler milliseconds an entry, ten seconds for a small MLP.
+        del namespace, write_txt_file
+        path = Path(odir) / "firmware" / "weights" / f"{var.name}.h"
+        path.write_text(weight_table(var.name, self._tables[var.name]))
 
     def write_bridge(self, model: Any) -> None:
         pass
@@ -89,14 +104,30 @@ class _OwnGlue:
         pass
 
 
-class _VivadoProject(_OwnGlue, VivadoWriter):  # type: ignore[misc]
+class _VivadoProject(_OwnGlue, VivadoWriter):
     pass
 
 
-class _VitisProject(_OwnGlue, VitisWriter):  # type: ignore[misc]
+class _VitisProject(_OwnGlue, VitisWriter):
     pass
 
 
-def writer(backend: str) -> Any:
-    """hls4ml's project writer of that backend."""
-    return {"Vivado": _VivadoProject, "Vitis": _VitisProject}[backend]()
+def writer(backend: str, tables: dict[str, Parameter]) -> Any:
+    """hls4ml's project writer of that backend; `tables` holds the parameters by their C++ names."""
+    return {"Vivado": _VivadoProject, "Vitis": _VitisProject}[backend](tables)
+
+
+_C_TYPES = ((8, "signed char"), (16, "short"), (32, "int"), (64, "long long"))
+
+
+def weight_table(name: str, parameter: Parameter) -> str:
+    """A header with raw integers, row by row, in the smallest C type that holds them."""
+    needed = parameter.type.width + (not parameter.type.signed)
+    c_type = next(text for width, text in _C_TYPES if needed <= width)
+    rows = parameter.raw.reshape(len(parameter.raw), -1)
+    body = ",\n".join("    " + ", ".join(str(v) for v in row) for row in rows.tolist())
+    return (
+        f"// Raw integers of {parameter.type}, shape {parameter.raw.shape}.\n"
+        f"#ifndef {name.upper()}_H_\n#define {name.upper()}_H_\n\n"
+        f"const {c_type} {name}[{parameter.raw.size}] = {{\n{body}}};\n\n#endif\n"
+    )

@@ -18,7 +18,7 @@ from codesign.assets import asset
 from codesign.errors import CodesignError, ConfigError, ToolError
 from codesign.files import digest_of
 from codesign.fixed import FixedPoint, Ints, to_real
-from codesign.network import Kind, Layer, Network, forward
+from codesign.network import Kind, Layer, Network, Parameter, forward
 from codesign.protection import ProtectionPlan
 
 Backend = Literal["Vivado", "Vitis"]
@@ -122,7 +122,7 @@ def _write(
     folder.mkdir()
     graph = _graph(network, plan, folder, options)
     with contextlib.redirect_stdout(io.StringIO()):
-        writer(options.backend).write_hls(graph)
+        writer(options.backend, _tables(network, graph)).write_hls(graph)
     top = _Top(network, graph)
     top.patch(folder)
     _write_glue(network, folder, top)
@@ -173,7 +173,7 @@ def _graph(network: Network, plan: ProtectionPlan, folder: Path, options: Projec
             "Model": {"Precision": {"default": "fixed<24,12>"}, "ReuseFactor": 1, "Strategy": "Latency"},
             "LayerName": types,
         },
-        # The simulation then reads the very headers that synthesis reads.
+        # No text files: simulation and synthesis read the same headers.
         "WriterConfig": {"Namespace": None, "WriteWeightsTxt": False, "WriteTar": False},
     }
     with contextlib.redirect_stdout(io.StringIO()):
@@ -211,6 +211,17 @@ def _relu(layer: Layer) -> dict[str, Any]:
     return {"class_name": "Activation", "activation": "relu", "name": layer.name, "n_in": layer.n_in}
 
 
+def _tables(network: Network, graph: Any) -> dict[str, Parameter]:
+    """Parameters by the names that hls4ml gave their arrays."""
+    tables: dict[str, Parameter] = {}
+    for node in graph.get_layers():
+        if node.class_name == "ProtectedDense":
+            layer = network.layer(node.name)
+            tables[node.get_weights("weight").name] = layer.w
+            tables[node.get_weights("bias").name] = layer.b
+    return tables
+
+
 class _Top:
     """The top function that hls4ml wrote, and the changes that give it `guard` and `status` ports."""
 
@@ -235,8 +246,8 @@ class _Top:
 
     def patch(self, folder: Path) -> None:
         """Add the ports. Raises ToolError when hls4ml's text is not what this version writes."""
-        old = f"    {self.outputs.definition_cpp(as_reference=True)}\n)"
-        new = f"    {self.outputs.definition_cpp(as_reference=True)},\n    codesign::Guard guard,\n    {self.status_type} &status\n)"
+        last = f"    {self.outputs.definition_cpp(as_reference=True)}"
+        old, new = f"{last}\n)", f"{last},\n    codesign::Guard guard,\n    {self.status_type} &status\n)"
         source, header = folder / f"firmware/{self.name}.cpp", folder / f"firmware/{self.name}.h"
         _replace(header, old, new)
         _replace(header, '#include "defines.h"\n', '#include "defines.h"\n#include "nnet_utils/codesign_vote.h"\n')
@@ -252,6 +263,8 @@ class _Top:
         source.write_text(f"{body[:-1].rstrip()}\n\n    status = codesign::sticky<{len(self.flags)}>(corrected);\n}}\n")
         bench = folder / f"{self.name}_test.cpp"
         call = f"{self.name}({self.inputs.name},{self.outputs.name});"
+        log = "std::ofstream fout(RESULTS_LOG);\n"
+        _replace(bench, log, f"{log}    fout.precision(17); // the numbers, not six digits of them\n")
         _replace(bench, call, f"{self.status_type} status;\n            {call[:-2]}, 0, status);", times=2)
 
 
@@ -274,8 +287,9 @@ struct Top {{
     }}
 }};
 
-extern "C" __attribute__((visibility("default"))) void codesign_run(const int64_t *inputs, int64_t n_samples, const codesign::Fault *faults, int64_t n_faults,
-                             uint32_t guard, int64_t *outputs, uint32_t *flags, int64_t *hits) {{
+extern "C" __attribute__((visibility("default"))) void
+codesign_run(const int64_t *inputs, int64_t n_samples, const codesign::Fault *faults, int64_t n_faults, uint32_t guard,
+             int64_t *outputs, uint32_t *flags, int64_t *hits) {{
     codesign::run_batch<{input_t}, {n_in}, {result_t}, {n_out}, {n_layers}>(
         Top(), inputs, n_samples, faults, n_faults, guard, outputs, flags, hits);
 }}
@@ -283,9 +297,10 @@ extern "C" __attribute__((visibility("default"))) void codesign_run(const int64_
 
 _SCRIPT = """#!/bin/sh
 # Builds the C-simulation library of this project: sh build_csim.sh [compiler]
+# NDEBUG: the ap_fixed headers read, and then ignore, a bit beyond the source when a cast drops all its bits.
 set -e
 cd "$(dirname "$0")"
-exec "${{1:-g++}}" -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -fno-gnu-unique -w -Ifirmware/ap_types \\
+exec "${{1:-g++}}" -std=c++17 -O2 -DNDEBUG -fPIC -shared -fvisibility=hidden -fno-gnu-unique -w -Ifirmware/ap_types \\
     firmware/{name}.cpp csim.cpp -o csim.so
 """
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codesign.board.boards import Board, load_board
@@ -19,6 +19,9 @@ from codesign.study import Design, Study
 from codesign.train.builder import Data, data
 from codesign.train.training import TrainedNetwork, train
 from codesign.vulnerability import Scores, taylor_scores
+
+# Studies' seeds have 32 bits, so no study shares a fresh campaign's faults with another's evaluations.
+_FRESH_SEED = 2**32
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,19 @@ class Evaluator:
         """The study's faults, or the same at another bit error rate."""
         return fault_model(self.study, ber)
 
+    def fresh_campaign(self, network: Network, plan: ProtectionPlan) -> CampaignResult:
+        """Twice the study's trials with faults that no evaluation has seen (another seed)."""
+        model = self.fault_model()
+        fresh = replace(model, seed=model.seed + _FRESH_SEED)
+        return self.campaign(network, plan, fresh, trials=2 * self.study.faults.trials)
+
     def campaign(
-        self, network: Network, plan: ProtectionPlan, model: FaultModel, progress: Callable[[int], None] | None = None
+        self,
+        network: Network,
+        plan: ProtectionPlan,
+        model: FaultModel,
+        progress: Callable[[int], None] | None = None,
+        trials: int | None = None,
     ) -> CampaignResult:
         """The study's number of trials on its test set; finished batches come from the store."""
         return run_campaign(
@@ -139,7 +153,7 @@ class Evaluator:
             model,
             self.data.test_inputs,
             self.data.test_labels,
-            trials=self.study.faults.trials,
+            trials=trials or self.study.faults.trials,
             confidence=self.study.faults.confidence,
             store=self.store,
             progress=progress,
@@ -184,7 +198,8 @@ class Evaluator:
         margins["capacity"] = min(
             1.0 - used[name] / there[name] if there[name] else math.copysign(1.0, -used[name]) for name in there
         )
-        return margins
+        # In the order that JSON gives them back: a search that goes on sums and lists them alike.
+        return dict(sorted(margins.items()))
 
 
 def fault_model(study: Study, ber: float | None = None) -> FaultModel:

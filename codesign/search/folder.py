@@ -10,6 +10,8 @@ from codesign.files import write_atomically
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 
+_NEEDED = ("best", "nearest", "baselines", "evaluations", "hardware")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -59,12 +61,15 @@ class RunFolder:
         try:
             found = json.loads(self.result_path.read_text())
         except FileNotFoundError:
-            state = "has no result yet: let `codesign optimize` finish" if self.store.exists() else "is not a run folder"
+            state = (
+                "has no result yet: let `codesign optimize` finish" if self.store.exists() else "is not a run folder"
+            )
             raise ConfigError(f"{self.path} {state} (no {self.result_path.name})") from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{self.result_path} cannot be read: {error}") from None
-        if not isinstance(found, dict) or "evaluations" not in found:
-            raise StoreError(f"{self.result_path} is not a codesign result")
+        if not isinstance(found, dict) or (missing := [key for key in _NEEDED if key not in found]):
+            lacks = f": it has no {', '.join(missing)}" if isinstance(found, dict) else ""
+            raise StoreError(f"{self.result_path} is not a codesign result{lacks}")
         return found
 
     def design(self, number: int | None) -> dict[str, Any]:

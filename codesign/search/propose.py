@@ -75,10 +75,11 @@ class Proposer:
         """What the surrogates learn of each constraint; those that always held are left out."""
         found = []
         for name in history[0].margins:
-            margins = np.array([e.margins[name] for e in history])
+            margins = np.array([e.margins[name] for e in history], np.float64)
             if (margins >= 0).all():
                 continue
-            found.append(self._reliability(history) if name == "accuracy_faulty" else Observed(margins, margins * 0))
+            measured = name == "accuracy_faulty"
+            found.append(self._reliability(history) if measured else Observed(margins, np.zeros(len(margins))))
         return found
 
     def _reliability(self, history: list[Evaluation]) -> Observed:

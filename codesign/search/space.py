@@ -1,6 +1,7 @@
 """Points of a study's space, their coordinates for the surrogate, and starting designs."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,13 @@ class Space:
         self.variables = section.searched
 
     def design(self, point: Point) -> Design:
-        """The design of a point, fixed variables filled in."""
-        return self.section.design(point)
+        """The design of a point, fixed variables filled in.
+
+        Important neurons are never hardened less than the others; the design says what is built.
+        """
+        design = self.section.design(point)
+        most = max(design.hardened_bits_important, design.hardened_bits_normal)
+        return replace(design, hardened_bits_important=most)
 
     def point(self, design: Design) -> Point:
         """The searched variables of a design."""
@@ -66,7 +72,12 @@ class Space:
         yield {**widest, **high}
         yield {**widest, **{n: self._middle(n) for n in low}}
         if hardened[1] in low and "important_fraction" in widest:
-            yield {**widest, **high, hardened[1]: low[hardened[1]], "important_fraction": self._middle("important_fraction")}
+            yield {
+                **widest,
+                **high,
+                hardened[1]: low[hardened[1]],
+                "important_fraction": self._middle("important_fraction"),
+            }
 
     def _middle(self, name: str) -> Value:
         return next(_at(v, 0.5) for v in self.variables if v.name == name)

@@ -83,4 +83,5 @@ def constrained_improvement(
     score = log_probability_feasible(constraints) if constraints else np.zeros(len(objective[0]))
     if best is None:
         return score
-    return score + np.log(np.maximum(expected_improvement(*objective, best), 1e-300))
+    score += np.log(np.maximum(expected_improvement(*objective, best), 1e-300))
+    return score

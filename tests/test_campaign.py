@@ -1,0 +1,525 @@
+"""Campaigns: intervals that cover, requirements, counts that a plain loop confirms, and a store that keeps them."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import small_inputs, small_network
+from scipy import stats
+
+from codesign.campaign import run as run_module
+from codesign.campaign.requirement import Requirement, Status
+from codesign.campaign.run import CampaignResult, replay, run_campaign
+from codesign.campaign.statistics import clustered_wilson, wilson
+from codesign.campaign.store import Store
+from codesign.engine.fast import EngineSimulator
+from codesign.engine.reference import ReferenceSimulator
+from codesign.errors import ConfigError, MismatchError, StoreError
+from codesign.faults import FaultModel, FaultSpace, Target
+from codesign.network import forward
+from codesign.protection import ProtectionPlan
+
+NETWORK = small_network()
+INPUTS = small_inputs(40)
+LABELS = (forward(NETWORK, INPUTS)[-1].argmax(axis=1) + (np.arange(40) % 5 == 0)) % 3
+MODEL = FaultModel((Target.ACCUMULATOR, Target.WEIGHT), ber=2e-3, seed=9)
+PLAN = ProtectionPlan.uniform(NETWORK, 4)
+
+
+def campaign(trials: int = 30, **arguments: Any) -> CampaignResult:
+    given_arguments = {
+        "network": NETWORK,
+        "plan": PLAN,
+        "fault_model": MODEL,
+        "inputs": INPUTS,
+        "labels": LABELS,
+        **arguments,
+    }
+    return run_campaign(**given_arguments, trials=trials)
+
+
+# ---------------------------------------------------------------- intervals
+
+
+@pytest.mark.parametrize(
+    ("events", "n", "low", "high"),
+    [  # Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_gives_the_published_intervals(events: int, n: int, low: float, high: float) -> None:
+    interval = wilson(events / n, n, 0.95)
+    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
+
+
+@given(st.integers(1, 500), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_inverts_the_score_test(n: int, data: st.DataObject, confidence: float) -> None:
+    """At each end the observed rate lies exactly one quantile of that end's own deviation away."""
+    rate = data.draw(st.integers(0, n)) / n
+    interval = wilson(rate, n, confidence)
+    z = stats.norm.ppf(0.5 + confidence / 2)
+    assert 0 <= interval.low <= rate == interval.mean <= interval.high <= 1
+    for end in (interval.low, interval.high):
+        if 1e-9 < end < 1 - 1e-9 and abs(end - rate) > 1e-12:
+            assert abs(rate - end) / np.sqrt(end * (1 - end) / n) == pytest.approx(z, rel=1e-6)
+    mirrored = wilson(1 - rate, n, confidence)
+    assert mirrored.low == pytest.approx(1 - interval.high, abs=1e-12)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, 2.0, float("nan")])
+def test_impossible_confidences_are_refused(confidence: float) -> None:
+    with pytest.raises(ConfigError, match="confidence"):
+        wilson(0.5, 10, confidence)
+    with pytest.raises(ConfigError, match="confidence"):
+        campaign(1, confidence=confidence)
+
+
+@pytest.mark.parametrize(
+    ("rate", "correlation", "samples", "trials", "confidence"),
+    [
+        (0.95, 0.0, 50, 20, 0.95),  # samples that fail independently
+        (0.95, 0.02, 100, 30, 0.95),
+        (0.9, 0.1, 360, 5, 0.95),  # few trials
+        (0.9, 0.1, 360, 2, 0.95),
+        (0.97, 0.1, 360, 200, 0.95),
+        (0.5, 0.9, 20, 10, 0.95),  # a trial is nearly all right or all wrong
+        (0.02, 0.05, 100, 100, 0.95),  # a rare event
+        (0.9, 0.05, 100, 60, 0.8),
+    ],
+)
+def test_clustered_intervals_cover(
+    rate: float, correlation: float, samples: int, trials: int, confidence: float
+) -> None:
+    """A thousand campaigns of beta-binomial trials: the truth lies inside about as often as is promised."""
+    generator, covered = np.random.default_rng(1), 0
+    size = (1 - correlation) / correlation if correlation else np.inf
+    for _ in range(1000):
+        own = generator.beta(rate * size, (1 - rate) * size, trials) if correlation else np.full(trials, rate)
+        interval = clustered_wilson(generator.binomial(samples, own), samples, confidence)
+        covered += interval.low <= rate <= interval.high
+    assert covered / 1000 >= confidence - 0.02
+
+
+def test_intervals_that_ignore_clusters_would_not_cover() -> None:
+    """The test above can fail: pooling all samples covers far too seldom."""
+    generator, covered = np.random.default_rng(1), 0
+    for _ in range(1000):
+        events = generator.binomial(360, generator.beta(0.97 * 9, 0.03 * 9, 200))
+        pooled = wilson(events.mean() / 360, 360 * 200, 0.95)
+        covered += pooled.low <= 0.97 <= pooled.high
+    assert covered < 500
+
+
+@pytest.mark.parametrize(("events", "mean"), [(0, 0.0), (100, 1.0)])
+def test_trials_that_all_agree_count_as_trials_and_not_as_samples(events: int, mean: float) -> None:
+    interval = clustered_wilson(np.full(30, events), 100, 0.95)
+    assert interval.mean == mean
+    width = 30 / (30 + stats.t.ppf(0.975, 29) ** 2)
+    assert (interval.high if mean == 0 else 1 - interval.low) == pytest.approx(1 - width, rel=1e-9)
+    assert (interval.low if mean == 0 else interval.high) == mean
+
+
+def test_one_trial_is_one_observation() -> None:
+    assert clustered_wilson(np.array([70]), 100, 0.95) == wilson(0.7, 1, 0.95)
+    assert clustered_wilson(np.array([100]), 100, 0.95).low < 0.25
+
+
+def test_more_trials_narrow_the_interval_and_more_confidence_widens_it() -> None:
+    events = np.random.default_rng(0).binomial(100, 0.9, 400)
+    widths = [(i.high - i.low) for i in (clustered_wilson(events[:n], 100, 0.95) for n in (5, 50, 400))]
+    assert widths == sorted(widths, reverse=True)
+    widths = [(i.high - i.low) for i in (clustered_wilson(events, 100, c) for c in (0.5, 0.9, 0.999))]
+    assert widths == sorted(widths)
+
+
+# ---------------------------------------------------------------- requirements
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("accuracy>=0.95@0.99", Requirement("accuracy", ">=", 0.95, 0.99)),
+        (" sdc1 <= 1e-3 @ .9 ", Requirement("sdc1", "<=", 0.001, 0.9)),
+        ("accuracy>=1", Requirement("accuracy", ">=", 1.0, 0.95)),
+    ],
+)
+def test_requirements_are_parsed(text: str, expected: Requirement) -> None:
+    assert Requirement.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "accuracy", "accuracy>0.9", "accuracy>=", "accuracy==0.9", "loss>=0.9", "accuracy>=0.9@", "accuracy>=0.9@95%"]
+    + [
+        "accuracy>=1.5",
+        "accuracy>=-0.1",
+        "accuracy>=0.9@1",
+        "accuracy>=0.9@0",
+        "accuracy>=nan",
+        "accuracy>=1e",
+        "accuracy>=1e999",
+    ]
+    + ["accuracy>=0.9@0.95@0.9", "accuracy>=0.9 sdc1<=0.1", "accuracy>=..", "0.9<=accuracy"],
+)
+def test_malformed_requirements_are_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Requirement.parse(text)
+    assert f"'{text}'" in str(error.value) and "\n" not in str(error.value)
+
+
+@given(
+    st.sampled_from(["accuracy", "sdc1"]),
+    st.sampled_from([">=", "<="]),
+    st.integers(0, 10**9),
+    st.integers(1, 10**6 - 1),
+)
+def test_requirements_print_what_they_mean(metric: str, relation: Any, bound: int, confidence: int) -> None:
+    requirement = Requirement(metric, relation, bound / 10**9, confidence / 10**6)
+    assert Requirement.parse(str(requirement)) == requirement
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "status"),
+    [
+        ("accuracy>=0.9", 0.9, 0.95, Status.MET),
+        ("accuracy>=0.9", 0.89, 0.95, Status.UNDECIDED),
+        ("accuracy>=0.9", 0.8, 0.9, Status.UNDECIDED),
+        ("accuracy>=0.9", 0.8, 0.89, Status.VIOLATED),
+        ("sdc1<=0.1", 0.05, 0.1, Status.MET),
+        ("sdc1<=0.1", 0.05, 0.11, Status.UNDECIDED),
+        ("sdc1<=0.1", 0.1, 0.2, Status.UNDECIDED),
+        ("sdc1<=0.1", 0.11, 0.2, Status.VIOLATED),
+    ],
+)
+def test_verdicts_need_the_whole_interval(text: str, low: float, high: float, status: Status) -> None:
+    assert Requirement.parse(text).status(low, high) is status
+
+
+def test_each_requirement_is_judged_at_its_own_confidence() -> None:
+    result = campaign(30)
+    narrow, wide = result.interval("accuracy", 0.5), result.interval("accuracy", 0.999)
+    between = (narrow.low + wide.low) / 2
+    judged = campaign(
+        30,
+        requirements=[f"accuracy>={between:.9f}@0.5", f"accuracy>={between:.9f}@0.999", "accuracy>=0.99", "sdc1<=0.9"],
+    )
+    assert [status for _, status in judged.verdicts()] == [Status.MET, Status.UNDECIDED, Status.VIOLATED, Status.MET]
+    assert [r["status"] for r in judged.to_json()["requirements"]] == ["met", "undecided", "violated", "met"]
+
+
+# ---------------------------------------------------------------- counts
+
+
+@pytest.mark.parametrize("simulator", ["engine", "reference"])
+def test_counts_are_those_of_a_plain_loop(simulator: str) -> None:
+    result = campaign(30, simulator=simulator)
+    golden = forward(NETWORK, INPUTS)[-1]
+    space, reference = FaultSpace(NETWORK, PLAN, MODEL, 40), ReferenceSimulator(NETWORK, PLAN, INPUTS)
+    correct, sdc1 = [], []
+    for trial in range(30):
+        logits = reference.run(space.draw(trial))
+        tops = [max(range(3), key=lambda c, row=row: (row[c], -c)) for row in logits.tolist()]  # the first of equals
+        golden_tops = [max(range(3), key=lambda c, row=row: (row[c], -c)) for row in golden.tolist()]
+        correct.append(sum(a == b for a, b in zip(tops, LABELS, strict=True)))
+        sdc1.append(sum(a != b for a, b in zip(tops, golden_tops, strict=True)))
+    assert result.correct_per_trial == tuple(correct) and result.sdc1_per_trial == tuple(sdc1)
+    assert len(set(correct)) > 3 and 0 < max(sdc1) < 40
+    assert result.accuracy.mean == pytest.approx(np.mean(correct) / 40)
+    assert result.sdc1.mean == pytest.approx(np.mean(sdc1) / 40)
+    assert result.accuracy_clean == 32 / 40
+    assert (result.trials, result.samples, result.simulator, result.seed) == (30, 40, simulator, 9)
+    assert (result.network, result.plan, result.fault_model) == (NETWORK.digest, PLAN.digest, MODEL.digest)
+
+
+def test_real_inputs_are_quantised() -> None:
+    assert campaign(5, inputs=INPUTS / 2.0**5) == campaign(5)
+
+
+def test_a_longer_campaign_begins_with_the_shorter_one() -> None:
+    assert campaign(60).correct_per_trial[:7] == campaign(7).correct_per_trial
+
+
+def test_a_campaign_without_faults_is_the_golden_run() -> None:
+    result = campaign(3, fault_model=FaultModel((Target.WEIGHT,), ber=0.0))
+    assert result.correct_per_trial == (32,) * 3 and result.sdc1_per_trial == (0,) * 3
+    assert result.sdc1.low == 0.0 < result.sdc1.high
+
+
+def test_progress_tells_finished_trials_and_ends_at_all() -> None:
+    told: list[int] = []
+    campaign(60, progress=told.append)
+    assert told == sorted(told) and told[-1] == 60 and set(told) <= set(range(61)) and len(told) > 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"inputs": INPUTS[:, :5]},
+        {"inputs": INPUTS * np.nan},
+        {"inputs": INPUTS + 64},
+        {"inputs": INPUTS - 64},
+        {"inputs": INPUTS[:0], "labels": LABELS[:0]},
+        {"inputs": [[1, 2], [3]]},
+        {"labels": LABELS[:-1]},
+        {"labels": LABELS + 1},
+        {"labels": LABELS - 1},
+        {"labels": LABELS.astype(float)},
+        {"labels": np.eye(3)[LABELS]},
+        {"labels": [[1, 2], [3]]},
+        {"trials": 0},
+        {"trials": -1},
+        {"requirements": ["accuracy>0.9"]},
+        {"plan": ProtectionPlan.of(NETWORK, {"fc0": np.ones(4, np.int64)})},
+        {"fault_model": FaultModel((Target.BIAS,), n_flips=10**6)},
+        {"simulator": "spice"},
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_in_one_line(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as error:
+        campaign(**arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_replayed_trials_are_compared_logit_by_logit() -> None:
+    """The csim's part is played by the reference, once with the plan and once without it."""
+    chosen = replay(NETWORK, PLAN, MODEL, INPUTS, 50, 12, csim=ReferenceSimulator(NETWORK, PLAN, INPUTS))
+    assert len(chosen) == len(set(chosen)) == 12 and chosen == sorted(chosen) and set(chosen) <= set(range(50))
+    assert replay(NETWORK, PLAN, MODEL, INPUTS, 5, 12, csim=ReferenceSimulator(NETWORK, PLAN, INPUTS)) == [*range(5)]
+    other = ReferenceSimulator(NETWORK, ProtectionPlan(), INPUTS)
+    with pytest.raises(MismatchError, match=r"trial \d+, sample \d+, logit \d: engine gives -?\d+, csim gives -?\d+$"):
+        replay(NETWORK, PLAN, MODEL, INPUTS, 50, 50, csim=other)
+
+
+# ---------------------------------------------------------------- the store
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """One entry a simulated trial."""
+    calls: list[int] = []
+    run = EngineSimulator.run
+
+    def counted(self: EngineSimulator, faults: Any) -> Any:
+        calls.append(len(faults))
+        return run(self, faults)
+
+    monkeypatch.setattr(run_module.EngineSimulator, "run", counted)
+    return calls  # type: ignore[return-value]
+
+
+def test_finished_trials_are_not_run_again(tmp_path: Path, simulated: list[int]) -> None:
+    path = tmp_path / "runs" / "study.sqlite"
+    for trials, new in ((10, 10), (10, 0), (60, 50), (3, 0), (61, 1)):
+        simulated.clear()
+        with Store(path) as store:
+            kept = campaign(trials, store=store)
+        assert len(simulated) == new
+        assert kept == campaign(trials)
+
+
+def test_another_campaign_in_the_same_store_is_another_one(tmp_path: Path, simulated: list[int]) -> None:
+    others: list[dict[str, Any]] = [
+        {},
+        {"plan": ProtectionPlan()},
+        {"fault_model": FaultModel(MODEL.targets, ber=2e-3, seed=10)},
+        {"fault_model": FaultModel(MODEL.targets, ber=3e-3, seed=9)},
+        {"labels": np.zeros(40, int)},
+        {"inputs": INPUTS[::-1]},
+        {"network": small_network(seed=8)},
+        {"simulator": "reference"},
+    ]
+    with Store(tmp_path / "study.sqlite") as store:
+        results = [campaign(5, store=store, **other) for other in others]
+        assert len(simulated) == 5 * 7  # the last is not the engine's
+        assert results == [campaign(5, store=store, **other) for other in others]
+        assert len(simulated) == 5 * 7
+
+
+def test_a_campaign_that_is_interrupted_keeps_its_batches(tmp_path: Path, simulated: list[int]) -> None:
+    def stop(finished: int) -> None:
+        if finished >= 50:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "study.sqlite"
+    with Store(path) as store, pytest.raises(KeyboardInterrupt):
+        campaign(100, store=store, progress=stop)
+    assert len(simulated) == 50
+    with Store(path) as store:
+        assert campaign(100, store=store) == campaign(100)
+    assert len(simulated) == 50 + 50 + 100
+
+
+def test_trials_behind_a_gap_are_run_again(tmp_path: Path, simulated: list[int]) -> None:
+    path = tmp_path / "study.sqlite"
+    with Store(path) as store:
+        campaign(75, store=store)
+    with sqlite3.connect(path) as db:
+        assert db.execute("delete from batch where first = 25").rowcount == 1
+    db.close()
+    simulated.clear()
+    with Store(path) as store:
+        assert campaign(75, store=store).correct_per_trial == campaign(75).correct_per_trial
+    assert len(simulated) == 50 + 75
+
+
+def test_batches_and_evaluations_are_given_back(tmp_path: Path) -> None:
+    with Store(tmp_path / "study.sqlite", "a") as store:
+        assert [x.tolist() for x in store.batches("k")] == [[], []]
+        store.add_batch("k", 0, np.array([3, 1]), np.array([0, 2]))
+        store.add_batch("k", 2, np.array([4]), np.array([5]))
+        store.add_batch("other", 0, np.array([9]), np.array([9]))
+        store.add_evaluation("search", 1, {"b": 0.1, "a": [1, None]})
+        store.add_evaluation("search", 0, {"c": "é"})
+        store.add_evaluation("baseline", 0, {})
+    with Store(tmp_path / "study.sqlite", "a") as store:
+        assert [x.tolist() for x in store.batches("k")] == [[3, 1, 4], [0, 2, 5]]
+        assert store.evaluations("search") == [{"c": "é"}, {"b": 0.1, "a": [1, None]}]
+        assert store.evaluations("none") == []
+
+
+def test_seconds_add_up(tmp_path: Path) -> None:
+    with Store(tmp_path / "study.sqlite") as store:
+        assert (store.spent_seconds(), store.spent_seconds(1.5), store.spent_seconds(2.0)) == (0.0, 1.5, 3.5)
+    with Store(tmp_path / "study.sqlite") as store:
+        assert store.spent_seconds() == 3.5
+
+
+def filled(path: Path) -> Path:
+    """A store with many batches, as study 'a' left it."""
+    with Store(path, "a") as store:
+        store._db.execute("begin")  # one transaction, for speed alone
+        for number in range(200):
+            store.add_batch("k", 25 * number, np.arange(25), np.arange(25))
+            store.add_evaluation("search", number, {"n": number})
+        store._db.execute("commit")
+    return path
+
+
+def refused(path: Path, study: str = "") -> str:
+    """The one line with which a file is refused; the folder stays as it was."""
+    before = {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()}
+    with pytest.raises(StoreError) as error, Store(path, study) as store:
+        store.batches("k")
+        store.evaluations("search")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()} == before
+    return str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"not a database\n", b"SQLite format 3\0", b"\0" * 5000, b"PK\x03\x04" * 300])
+def test_a_foreign_file_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "study.sqlite"
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_another_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "study.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("create table photos (name text)")
+    db.close()
+    refused(path)
+
+
+def test_another_study_is_refused_and_kept(tmp_path: Path) -> None:
+    path = filled(tmp_path / "study.sqlite")
+    assert "another study" in refused(path, "b")
+    with Store(path, "a") as store:
+        assert len(store.evaluations("search")) == 200
+
+
+@pytest.mark.parametrize("version", ["0", "2", "x"])
+def test_another_version_is_refused_and_kept(tmp_path: Path, version: str) -> None:
+    path = filled(tmp_path / "study.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute("update meta set value = ? where key = 'version'", (version,))
+    db.close()
+    assert f"version {version}" in refused(path, "a")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.95])
+def test_a_truncated_store_is_refused_and_kept(tmp_path: Path, share: float) -> None:
+    path = filled(tmp_path / "study.sqlite")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    refused(path, "a")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update batch set correct = x'000000'",
+        "update batch set sdc1 = x'00000000'",
+        "update batch set correct = 'text'",
+        "update batch set count = 24",
+        "update evaluation set document = '{' where number = 3",
+        "update evaluation set document = x'ff'",
+    ],
+)
+def test_damaged_rows_are_refused_and_kept(tmp_path: Path, damage: str) -> None:
+    path = filled(tmp_path / "study.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute(damage)
+    db.close()
+    refused(path, "a")
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    """A process that is killed while it makes the store leaves one."""
+    path = tmp_path / "study.sqlite"
+    path.touch()
+    with Store(path, "a") as store:
+        store.add_evaluation("search", 0, {})
+    assert "another study" in refused(path, "b")
+
+
+def test_a_store_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    """A folder below a regular file cannot be made by anyone, root included."""
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path / "file" / "study.sqlite", tmp_path / "file" / "run" / "study.sqlite", tmp_path):
+        with pytest.raises(StoreError) as error:
+            Store(path)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
+    path = filled(tmp_path / "study.sqlite")
+    with Store(path, "a") as store:
+        pages = store._db.execute("pragma page_count").fetchone()[0]
+        store._db.execute(f"pragma max_page_count = {pages}")
+        with pytest.raises(StoreError, match="full"):
+            for number in range(200, 2000):
+                store.add_evaluation("search", number, {"n": number, "text": "x" * 300})
+        kept = len(store.evaluations("search"))
+    assert 200 <= kept < 2000
+    with Store(path, "a") as store:
+        assert [e["n"] for e in store.evaluations("search")] == list(range(kept))
+        assert len(store.batches("k")[0]) == 5000
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_no_half_made_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def small(*arguments: Any, **keywords: Any) -> sqlite3.Connection:
+        db = connect(*arguments, **keywords)
+        db.execute("pragma max_page_count = 2")
+        return db
+
+    path = tmp_path / "study.sqlite"
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", small)
+        with pytest.raises(StoreError, match="full"):
+            Store(path, "a")
+    with Store(path, "b") as store:  # space again: the file is as good as new
+        store.add_evaluation("search", 0, {})

@@ -1,0 +1,217 @@
+"""The documentation does what it says: its code runs, and what it names exists.
+
+A ```` ```python runnable ```` block is run as it stands, in a folder of its own; with `cxx` or `tf` behind it, under
+that marker. A ```` ```text output ```` block right behind it is what it has to print.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from codesign import study
+from codesign.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = typer.main.get_command(app).commands
+MARKERS = ("cxx", "tf", "slow")
+_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+
+
+@dataclass(frozen=True)
+class Block:
+    page: str
+    line: int
+    words: tuple[str, ...]  # of the info string, such as ("python", "runnable")
+    body: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [
+        Block(
+            str(page.relative_to(ROOT)),
+            text.count("\n", 0, found.start()) + 1,
+            tuple(found["info"].split()),
+            found["body"],
+        )
+        for found in _FENCE.finditer(text)
+    ]
+
+
+def prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text())
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def runnable() -> list[object]:
+    """Each runnable block with the output that is asked of it, or None."""
+    found: list[object] = []
+    for block, following in zip(BLOCKS, [*BLOCKS[1:], None], strict=True):
+        if block.words[:2] == ("python", "runnable"):
+            wanted = following.body if following and following.words == ("text", "output") else None
+            marks = [getattr(pytest.mark, word) for word in block.words[2:] if word in MARKERS]
+            found.append(pytest.param(block, wanted, marks=marks, id=block.where))
+    return found
+
+
+@pytest.mark.parametrize(("block", "wanted"), runnable())
+def test_python_blocks_run(block: Block, wanted: str | None, tmp_path: Path) -> None:
+    script = tmp_path / "block.py"
+    script.write_text(block.body)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{block.where}\n{done.stderr}"
+    if wanted is not None:
+        assert done.stdout == wanted, block.where
+
+
+def test_there_are_runnable_blocks_and_all_others_compile() -> None:
+    assert len(runnable()) >= 2
+    for block in BLOCKS:
+        if block.words[:1] == ("python",):
+            compile(block.body, block.where, "exec")
+            assert set(block.words[1:]) <= {"runnable", *MARKERS}, block.where
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def options_of(command: Any) -> set[str]:
+    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+
+
+GLOBAL_OPTIONS = options_of(typer.main.get_command(app))
+
+
+def calls(text: str) -> list[list[str]]:
+    """The words of every `codesign ...` line; continued lines are joined, comments dropped."""
+    lines = text.replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("codesign ")]
+    return [line[1:] for line in words]
+
+
+def wrong_in(call: list[str]) -> str | None:
+    """What a call names that does not exist; `COMMAND` stands for any command."""
+    flags = [word.split("=")[0] for word in call if word.startswith("-")]
+    name = next((word for word in call if not word.startswith("-")), None)
+    if name is None or name == "COMMAND":
+        known = GLOBAL_OPTIONS
+    elif name in COMMANDS:
+        known = options_of(COMMANDS[name]) | GLOBAL_OPTIONS
+    else:
+        return f"no command {name}"
+    return next((f"{name} has no option {flag}" for flag in flags if flag not in known), None)
+
+
+def test_commands_and_options_in_the_docs_exist() -> None:
+    found = [
+        (block.where, call) for block in BLOCKS if block.words[:1] in (("sh",), ("bash",)) for call in calls(block.body)
+    ]
+    for page in PAGES:
+        inline = [code for code in _INLINE.findall(prose(page)) if code.startswith("codesign ")]
+        found += [(page.name, call) for code in inline for call in calls(code)]
+    assert len(found) > 10
+    assert [f"{where}: {wrong}" for where, call in found if (wrong := wrong_in(call))] == []
+
+
+def test_lone_options_in_prose_exist() -> None:
+    known = GLOBAL_OPTIONS.union(*map(options_of, COMMANDS.values()))
+    for page in PAGES:
+        for code in _INLINE.findall(prose(page)):
+            if code.startswith("--"):
+                assert code.split()[0] in known, f"{page.name}: {code}"
+
+
+def test_a_wrong_command_or_option_would_be_seen() -> None:
+    assert wrong_in(["optimise", "x.toml"]) == "no command optimise"
+    assert wrong_in(["report", "runs/demo", "--json"]) == "report has no option --json"
+    assert wrong_in(["--quiet", "campaign", "x.toml", "--trials=5"]) is None
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_is_documented(name: str) -> None:
+    text = (ROOT / "docs/commands.md").read_text()
+    section = re.search(rf"^## codesign {name}\b.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/commands.md has no section on {name}"
+    for option in options_of(COMMANDS[name]) - {"--help"}:
+        if option.startswith("--"):
+            assert f"`{option}`" in section[0], f"{name} {option}"
+    assert wrong_options(section[0], name) == []
+
+
+def wrong_options(section: str, name: str) -> list[str]:
+    """Options that a section names and the command does not have."""
+    named = {code.split()[0] for code in _INLINE.findall(section) if code.startswith("--")}
+    return sorted(named - options_of(COMMANDS[name]))
+
+
+# ---------------------------------------------------------------- the study file
+
+_SECTIONS = {name: field.annotation for name, field in study._File.model_fields.items()}
+
+
+@pytest.mark.parametrize("name", sorted(_SECTIONS))
+def test_every_study_key_is_documented(name: str) -> None:
+    text = (ROOT / "docs/study.md").read_text()
+    kind = _SECTIONS[name]
+    if not (isinstance(kind, type) and issubclass(kind, study._Section)):
+        assert f"| `{name}` |" in text
+        return
+    section = re.search(rf"^## \[{name}\]$.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/study.md has no section [{name}]"
+    column = 2 if name == "space" else 1
+    rows = [row.split("|") for row in section[0].splitlines() if row.startswith("|")]
+    documented = {found[1] for row in rows if (found := re.fullmatch(r"\s*`(\w+)`\s*", row[column]))}
+    assert documented == set(kind.model_fields)
+
+
+@pytest.mark.parametrize("name", sorted(study._DOMAINS))
+def test_documented_variables_have_the_range_that_is_available(name: str) -> None:
+    domain = study._DOMAINS[name]
+    row = re.search(rf"^\| \w+ \| `{name}` \|[^|]*\|([^|]*)\|", (ROOT / "docs/study.md").read_text(), re.MULTILINE)
+    assert row
+    if domain.kind == "categorical":
+        assert tuple(re.findall(r"`(\w+)`", row[1])) == domain.choices
+    else:
+        numbers = [int(number) for number in re.findall(r"\d+", row[1])]
+        assert numbers == sorted({int(domain.low), int(domain.high)})
+
+
+# ---------------------------------------------------------------- everything else
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", _FENCE.sub("", target.read_text()), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, link
+    for call in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE):
+        assert call in targets, f"{page.name}: make {call}"
+
+
+def test_every_page_is_listed() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    for page in PAGES[1:]:
+        if page.name != "README.md":
+            assert f"({page.relative_to(ROOT / 'docs')})" in index, page.name

@@ -1,0 +1,311 @@
+"""The HTML report: what it says, that it is one sound page, and that nothing from outside gets into it unescaped."""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+
+from codesign.errors import ConfigError, StoreError
+from codesign.report import facts, figures
+from codesign.report.page import render, write_report
+from codesign.search.folder import RunFolder
+
+RESULT = Path(__file__).parent / "data" / "report_result.json"
+VOID = {"meta", "link", "input", "br"}
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    return json.loads(RESULT.read_text())
+
+
+@pytest.fixture
+def infeasible(result: dict[str, Any]) -> dict[str, Any]:
+    """Nothing meets the requirements: design 2 misses by the least."""
+    evaluations = [e for e in result["evaluations"] if not e["feasible"]]
+    nearest = {**evaluations[1], "protection_share": 0.4, "broken": ["accuracy_faulty"]}
+    return {**result, "best": None, "nearest": nearest, "evaluations": evaluations}
+
+
+@pytest.fixture(scope="module")
+def drawn() -> str:
+    """The page of the result as it is; drawing takes a moment."""
+    return render(json.loads(RESULT.read_text()))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, where a test is about words."""
+    monkeypatch.setattr(figures, "_draw", lambda *_: Markup("<svg></svg>"))
+
+
+class Page(HTMLParser):
+    """A strict reading: every element is closed in order; attributes and text are kept."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"<{tag}> names an attribute twice"
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).replace("\u00a0", " ").split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def ids(self) -> list[str]:
+        return [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+
+
+def test_page_is_sound_and_accessible(result: dict[str, Any], drawn: str) -> None:
+    page = Page(drawn)
+    ids = page.ids()
+    assert len(ids) == len(set(ids))
+    assert page.all("html") == [{"lang": "en"}]
+    drawings = [a for a in page.all("svg") + page.all("div") if a.get("role") == "img"]
+    assert len(drawings) == 4 + len(result["layers"])
+    assert all(drawing["aria-label"] for drawing in drawings)
+    assert len(page.all("svg")) == 4
+    assert len(page.all("figcaption")) == len(page.all("figure")) == len(drawings)
+    assert all(header.get("scope") in ("row", "col") for header in page.all("th"))
+    scrolled = [a for a in page.all("div") if "scroll" in a.get("class", "")]
+    assert scrolled
+    assert all(a["tabindex"] == "0" and a["aria-label"] for a in scrolled)
+
+
+def test_references_stay_within_the_page(drawn: str) -> None:
+    page = Page(drawn)
+    ids = set(page.ids())
+    references = [a[name] for _, a in page.elements for name in ("href", "src", "xlink:href") if name in a]
+    assert references
+    assert all(r == "data:," or (r.startswith("#") and r[1:] in ids) for r in references)
+    assert "http://" not in drawn
+    assert "https://" not in drawn
+    assert "@import" not in drawn
+    shared = [part.split(")")[0] for part in drawn.split("url(#")[1:]]
+    assert set(shared) <= ids
+
+
+def test_same_result_same_bytes_of_modest_size(result: dict[str, Any], drawn: str) -> None:
+    assert render(result) == drawn
+    assert len(drawn.encode()) < 500_000
+
+
+def test_no_placeholder_colour_is_left(drawn: str) -> None:
+    assert "#0102" not in drawn
+    assert "var(--chosen)" in drawn
+
+
+def test_verdict_comes_first_and_names_its_confidence(drawn: str) -> None:
+    text = Page(drawn).text
+    assert text.index("Requirements met, at 95 % confidence") < text.index("Chosen design 4")
+    assert "cheapest of 6 evaluated designs" in text
+    assert "95.24 % [95.08, 95.40]" in text
+
+
+def test_design_in_words(result: dict[str, Any]) -> None:
+    told = " ".join(facts.words(result))
+    assert "Weights have 4 bits, activations 4." in told
+    assert "The 6 of 74 neurons with the highest importance score in the whole network have no hardened bits" in told
+    assert "68 of 74 neurons are hardened" in told
+    assert "reverse of the usual order" in told
+    assert "exist three times, behind a bitwise majority voter" in told
+
+
+@pytest.mark.parametrize(
+    ("fraction", "expected"),
+    [(1.0, "Every neuron counts as important and has no hardened bits"), (0.0, "every one has 6 hardened most")],
+)
+def test_words_where_all_neurons_are_alike(result: dict[str, Any], fraction: float, expected: str) -> None:
+    result["best"]["design"]["important_fraction"] = fraction
+    assert expected in " ".join(facts.words(result))
+
+
+def test_cost_of_protection_and_source(drawn: str) -> None:
+    text = Page(drawn).text
+    assert "+13,118 LUT" in text
+    assert "24.5 % of what full TMR adds" in text
+    assert "an estimate by arithmetic, not the report of a synthesis tool" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_unknown_figures_are_named_and_never_zero(result: dict[str, Any]) -> None:
+    for design in (result["best"], *result["baselines"].values(), *result["evaluations"]):
+        design["resources"].update(ff=None, latency_cycles=None)
+    result["best"]["protection_share"] = None
+    text = Page(render(result)).text
+    assert "not given cycles" in text
+    assert "full TMR adds no LUT to compare with" in text
+
+
+def test_nothing_feasible_shows_the_nearest_and_what_it_misses(infeasible: dict[str, Any]) -> None:
+    text = Page(render(infeasible)).text
+    assert "Requirements not met by any of 3 designs" in text
+    assert "Nearest comes design 2" in text
+    assert "✗ missed by 0.024 points" in text
+    assert "Nearest design 2" in text
+    assert "Requirements met" not in text
+
+
+@pytest.mark.parametrize("points", [0, 1])
+def test_without_a_curve_its_section_is_left_out(result: dict[str, Any], points: int) -> None:
+    # A rate of zero alone cannot stand on a logarithmic axis either.
+    curve = {name: values[:points] for name, values in result["curve"].items()}
+    result["curve"] = {**curve, "ber": [0.0]} if points else {}
+    page = Page(render(result))
+    assert "curve" not in page.ids()
+    assert len(page.all("svg")) == 3
+
+
+def test_a_rate_of_zero_is_told_but_not_drawn(result: dict[str, Any]) -> None:
+    result["curve"]["ber"][0] = 0.0
+    page = Page(render(result))
+    assert len(page.all("svg")) == 4
+    assert any("from 3e-5 to 1e-4" in drawing["aria-label"] for drawing in page.all("svg"))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_flips_instead_of_a_rate(result: dict[str, Any]) -> None:
+    result["faults"].update(ber=None, n_flips=3)
+    text = Page(render(result)).text
+    assert "accuracy under faults, 3 flips a trial" in text
+    assert "exactly 3 in each trial" in text
+
+
+def test_names_from_outside_are_shown_as_text(result: dict[str, Any]) -> None:
+    evil = "<b>x</b><script>alert(1)</script>\"'&$_^"
+    result["study"] = evil
+    result["layers"][0]["name"] = evil
+    result["hardware"]["board"] = evil
+    result["best"]["resources"]["tool_version"] = evil
+    result["evaluations"][0]["design"]["strategy"] = evil
+    page = Page(render(result))
+    assert page.all("b") == []
+    assert len(page.all("script")) == 1
+    assert page.text.count(evil) >= 6
+
+
+def test_commands_to_reproduce(drawn: str) -> None:
+    text = Page(drawn).text
+    assert "codesign optimize study/*.toml --evaluations 6 --out again" in text
+    assert "--weight-bits 4 --plan best/plan.json --seed 0 --require 'accuracy>=0.95@0.95' --out fresh" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_large_layers_stay_small(result: dict[str, Any]) -> None:
+    result["layers"][0]["hardened_bits"] = [3] * 50_000
+    text = render(result)
+    assert "the first 4096 neurons are shown" in text
+    assert len(text.encode()) < 1_000_000
+
+
+def test_pareto_front_has_nothing_that_is_dominated(result: dict[str, Any]) -> None:
+    front = facts.pareto(result["evaluations"])
+    points = [(e["cost"], e["accuracy_faulty"]["mean"]) for e in result["evaluations"]]
+    for design in front:
+        cost, accuracy = design["cost"], design["accuracy_faulty"]["mean"]
+        assert not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
+    assert [e["id"] for e in front] == [5, 4, 3, 1]
+
+
+def test_best_so_far_only_improves(result: dict[str, Any]) -> None:
+    assert facts.best_so_far(result["evaluations"]) == [(1, 175315.0), (3, 39548.0), (4, 39295.0)]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3e-5, "3e-5"), (1e-4, "1e-4"), (2.5e-3, "2.5e-3"), (0.05, "0.05"), (0, "0")]
+)
+def test_rates_are_written_short(value: float, text: str) -> None:
+    assert facts.rate(value) == text
+
+
+@pytest.mark.parametrize(
+    ("margin", "text"),
+    [(-0.0487, "by 4.9\u00a0points"), (-0.00024, "by 0.024\u00a0points"), (-0.314, "by 31\u00a0points")],
+)
+def test_shortfalls(margin: float, text: str) -> None:
+    assert facts.misses({"margins": {"accuracy_faulty": margin}}) == [f"accuracy under faults {text}"]
+
+
+def test_constraint_of_latency_and_a_full_board(result: dict[str, Any]) -> None:
+    design = result["best"]
+    result["requirements"]["latency_cycles"] = 10
+    design["margins"].update(latency_cycles=-0.1, capacity=-1.0)
+    result["hardware"]["capacity"]["dsp"] = 0
+    design["resources"]["dsp"] = 4
+    found = {check.name: check for check in facts.checks(result, design)}
+    assert (found["latency"].reached, found["latency"].asked) == ("11 cycles", "at most 10 cycles")
+    assert "needs DSPs, which the board does not have" in found["board capacity"].reached
+    assert not found["latency"].met
+
+
+def test_writes_beside_the_result(result: dict[str, Any], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_result(result)
+    path = write_report(folder)
+    assert path == tmp_path / "report.html"
+    assert path.read_text() == render(result)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "result.json"]
+
+
+def test_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a run folder"):
+        write_report(RunFolder(tmp_path))
+
+
+def test_half_finished_run(tmp_path: Path) -> None:
+    (tmp_path / "study.sqlite").touch()
+    with pytest.raises(ConfigError, match="has no result yet"):
+        write_report(RunFolder(tmp_path))
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}', '{"evaluations": []}', '{"evaluations": [1], "best": 2}'])
+def test_damaged_or_foreign_result(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(StoreError, match=r"result\.json") as caught:
+        write_report(RunFolder(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("key", ["layers", "verification", "curve", "versions", "baselines", "hardware"])
+def test_result_of_another_version(result: dict[str, Any], tmp_path: Path, key: str) -> None:
+    del result[key]
+    folder = RunFolder(tmp_path)
+    folder.write_result(result)
+    with pytest.raises(StoreError, match=key):
+        write_report(folder)
+
+
+def test_import_draws_in_no_plotting_library() -> None:
+    code = "import sys, codesign.report.page; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
