@@ -69,14 +69,15 @@ def real(raw: int, frac: int) -> Fraction:
 # ---------------------------------------------------------------- strategies
 
 SEEDS = st.integers(0, 2**32 - 1)
+ROUNDINGS, OVERFLOWS, SIGNS = st.sampled_from(Rounding), st.sampled_from(Overflow), st.booleans()
 
 
 def fixed_points(
     widths: tuple[int, int] = (1, 48),
     fracs: tuple[int, int] = (-8, 20),
-    rounding: st.SearchStrategy[Rounding] = st.sampled_from(Rounding),
-    overflow: st.SearchStrategy[Overflow] = st.sampled_from(Overflow),
-    signed: st.SearchStrategy[bool] = st.booleans(),
+    rounding: st.SearchStrategy[Rounding] = ROUNDINGS,
+    overflow: st.SearchStrategy[Overflow] = OVERFLOWS,
+    signed: st.SearchStrategy[bool] = SIGNS,
 ) -> st.SearchStrategy[FixedPoint]:
     return st.builds(
         lambda width, frac, s, r, o: FixedPoint(width, width - frac, s, r, o),

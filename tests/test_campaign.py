@@ -157,8 +157,15 @@ def test_requirements_are_parsed(text: str, expected: Requirement) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "accuracy", "accuracy>0.9", "accuracy>=", "accuracy==0.9", "loss>=0.9", "accuracy>=0.9@", "accuracy>=0.9@95%"]
-    + [
+    [
+        "",
+        "accuracy",
+        "accuracy>0.9",
+        "accuracy>=",
+        "accuracy==0.9",
+        "loss>=0.9",
+        "accuracy>=0.9@",
+        "accuracy>=0.9@95%",
         "accuracy>=1.5",
         "accuracy>=-0.1",
         "accuracy>=0.9@1",
@@ -166,8 +173,11 @@ def test_requirements_are_parsed(text: str, expected: Requirement) -> None:
         "accuracy>=nan",
         "accuracy>=1e",
         "accuracy>=1e999",
-    ]
-    + ["accuracy>=0.9@0.95@0.9", "accuracy>=0.9 sdc1<=0.1", "accuracy>=..", "0.9<=accuracy"],
+        "accuracy>=0.9@0.95@0.9",
+        "accuracy>=0.9 sdc1<=0.1",
+        "accuracy>=..",
+        "0.9<=accuracy",
+    ],
 )
 def test_malformed_requirements_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(ConfigError) as error:
@@ -403,12 +413,17 @@ def filled(path: Path) -> Path:
     return path
 
 
+def read_all(path: Path, study: str) -> None:
+    with Store(path, study) as store:
+        store.batches("k")
+        store.evaluations("search")
+
+
 def refused(path: Path, study: str = "") -> str:
     """The one line with which a file is refused; the folder stays as it was."""
     before = {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()}
-    with pytest.raises(StoreError) as error, Store(path, study) as store:
-        store.batches("k")
-        store.evaluations("search")
+    with pytest.raises(StoreError) as error:
+        read_all(path, study)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()} == before
     return str(error.value)
@@ -491,14 +506,18 @@ def test_a_store_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def fill(store: Store) -> None:
+    for number in range(200, 2000):
+        store.add_evaluation("search", number, {"n": number, "text": "x" * 300})
+
+
 def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
     path = filled(tmp_path / "study.sqlite")
     with Store(path, "a") as store:
         pages = store._db.execute("pragma page_count").fetchone()[0]
         store._db.execute(f"pragma max_page_count = {pages}")
         with pytest.raises(StoreError, match="full"):
-            for number in range(200, 2000):
-                store.add_evaluation("search", number, {"n": number, "text": "x" * 300})
+            fill(store)
         kept = len(store.evaluations("search"))
     assert 200 <= kept < 2000
     with Store(path, "a") as store:

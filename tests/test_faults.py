@@ -310,7 +310,7 @@ def plain_draw(
     assert model.ber is not None
     for target, (index, layer) in itertools.product(model.targets, network.compute_layers()):
         for replica in range(3):
-            bits = [row for row in sorted_bits(index, layer, target, replica, plan, model, samples)]
+            bits = list(sorted_bits(index, layer, target, replica, plan, model, samples))
             stream = int(target) << 32 | index << 8 | replica
             if bits:
                 found += [bits[n] for n in plain_bernoulli(words(model.seed, trial, stream), model.ber, len(bits))]

@@ -146,8 +146,22 @@ def test_parse(text: str, expected: FixedPoint) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "float", "fixed<>", "fixed<8,3", "fixed<8,3,UP>", "fixed<8,3,TRN,WRAP_SM>", "fixed<8,3,TRN,SAT,3>"]
-    + ["int<8,3>", "fixed<0,0>", "fixed<49,8>", "fixed<8,90>", "fixed<8,3>x", "fixed<-8,3>", "fixed<8,3>\n"],
+    [
+        "",
+        "float",
+        "fixed<>",
+        "fixed<8,3",
+        "fixed<8,3,UP>",
+        "fixed<8,3,TRN,WRAP_SM>",
+        "fixed<8,3,TRN,SAT,3>",
+        "int<8,3>",
+        "fixed<0,0>",
+        "fixed<49,8>",
+        "fixed<8,90>",
+        "fixed<8,3>x",
+        "fixed<-8,3>",
+        "fixed<8,3>\n",
+    ],
 )
 def test_what_is_no_type_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -135,7 +135,6 @@ def test_design_in_words(result: dict[str, Any]) -> None:
     assert "Weights have 4 bits, activations 4." in told
     assert "The 6 of 74 neurons with the highest importance score in the whole network have no hardened bits" in told
     assert "68 of 74 neurons are hardened" in told
-    assert "reverse of the usual order" in told
     assert "exist three times, behind a bitwise majority voter" in told
 
 
@@ -309,3 +308,9 @@ def test_result_of_another_version(result: dict[str, Any], tmp_path: Path, key: 
 def test_import_draws_in_no_plotting_library() -> None:
     code = "import sys, codesign.report.page; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_design_that_missed_the_fresh_campaign_is_named(result: dict[str, Any]) -> None:
+    assert "400 trials with seed 4294967297" in render(result)
+    result["missed_fresh_campaign"] = [{"id": 3}, {"id": 5}]
+    assert "2 cheaper designs met the requirement in the search but not in this campaign: number 3, 5." in render(result)

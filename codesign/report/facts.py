@@ -206,13 +206,7 @@ def _neurons_in_words(result: Document, design: Document) -> list[str]:
         return [f"No neuron counts as important; every one has {normal}.", counted]
     scope = "in its layer" if design["importance_scope"] == "layer" else "in the whole network"
     split = f"The {marked} of {total} neurons with the highest importance score {scope} have {important}, the others "
-    found = [split + f"{normal}.", counted]
-    if design["hardened_bits_important"] < design["hardened_bits_normal"]:
-        found.append(
-            "Here the important neurons have fewer hardened bits than the others, the reverse of the usual order: "
-            "this is what the search found cheapest, and worth a second look."
-        )
-    return found
+    return [split + f"{normal}.", counted]
 
 
 def _important(design: Document, neurons: list[int]) -> int:
