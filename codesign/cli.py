@@ -257,7 +257,7 @@ def export(
     wanted = check_backend(backend or hardware["backend"])
     target = out or folder.path / "export" / f"{chosen['id']}-{wanted}"
     options = ProjectOptions(wanted, hardware["capacity"]["part"], hardware["clock_ns"])
-    print(write_project(network, plan, target, options).folder)
+    print(write_project(network, plan, target, options, folder.samples()).folder)
 
 
 @app.command()
@@ -299,7 +299,7 @@ def doctor(as_json: Json = False) -> None:
         return _print_json({"tools": tools})
     for tool in tools:
         state = tool["version"] or "found" if tool["found"] else "missing"
-        print(f"{tool['name']:<14} {state:<16} {tool['enables']}")
+        print(f"{tool['name']:<16} {state:<16} {tool['enables']}")
     return None
 
 
@@ -363,7 +363,7 @@ def _campaign(
     from codesign.campaign.requirement import Requirement
     from codesign.campaign.run import check_simulator, replay, run_campaign
     from codesign.campaign.store import Store
-    from codesign.progress import bar
+    from codesign.progress import bar, say
     from codesign.protection import ProtectionPlan
     from codesign.search.evaluate import fault_model
     from codesign.search.optimise import identity
@@ -371,10 +371,10 @@ def _campaign(
     loaded = _study(study)
     chosen = check_simulator(simulator)
     requirements = [Requirement.parse(text) for text in require]
-    protection = ProtectionPlan.load(plan) if plan else ProtectionPlan()
     model = fault_model(loaded, ber)
     model = model if seed is None else replace(model, seed=seed)
     network, data = _network(loaded, *widths)
+    protection = ProtectionPlan.load(plan, network) if plan else ProtectionPlan()
     count = trials or loaded.faults.trials
     samples = (data.test_inputs, data.test_labels)
     with (
@@ -394,7 +394,8 @@ def _campaign(
             progress=advance,
         )
     if verify:
-        replay(network, protection, model, data.test_inputs, trials=count, replays=verify)
+        replayed = replay(network, protection, model, data.test_inputs, trials=count, replays=verify)
+        say(f"csim equals the engine in {len(replayed)} replayed trials: {', '.join(map(str, replayed))}")
     return result
 
 

@@ -1,8 +1,11 @@
-"""Atomic writes and digests of text; the only place that touches temporary files."""
+"""Atomic writes, locks and digests."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from codesign.errors import ConfigError
@@ -29,6 +32,26 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     except OSError as error:
         Path(name).unlink(missing_ok=True)
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def locked(path: Path, hint: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file; the system lets go of it when the process ends, however it ends.
+
+    Raises ConfigError, ending in `hint`, when the file cannot be written or, without `wait`, another
+    process holds it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; {hint}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another process works in {path.parent}; {hint}") from None
+        yield
 
 
 def digest_of(*parts: str | bytes) -> str:

@@ -63,7 +63,7 @@ def _frozen(values: ArrayLike) -> Ints:
     return array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameter:
     """Integer weights or biases and the type they are stored in."""
 
@@ -76,7 +76,7 @@ class Parameter:
             raise ConfigError(f"a parameter holds {self.raw.min()}..{self.raw.max()}, outside {self.type}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One layer.
 

@@ -107,8 +107,10 @@ class ProtectionPlan:
             ],
         }
 
-    def save(self, path: Path) -> None:
-        write_atomically(path, json.dumps(self.to_json(), indent=1) + "\n")
+    def save(self, path: Path, network: Network) -> None:
+        """Write the plan, and the digest of the network it is for."""
+        document = {**self.to_json(), "network": network.digest}
+        write_atomically(path, json.dumps(document, indent=1) + "\n")
 
     @classmethod
     def from_json(cls, data: Any, where: str = "plan") -> "ProtectionPlan":
@@ -121,13 +123,24 @@ class ProtectionPlan:
             raise ConfigError(f"{where} is not a protection plan: {error!r}") from None
 
     @classmethod
-    def load(cls, path: Path) -> "ProtectionPlan":
+    def load(cls, path: Path, network: Network) -> "ProtectionPlan":
+        """Read a plan for this network; one that names no network, as people write them, has to fit only.
+
+        Raises ConfigError for a plan of another network, one that does not fit, and anything else.
+        """
         try:
-            return cls.from_json(json.loads(path.read_text()), str(path))
+            data = json.loads(path.read_text())
         except OSError as error:
             raise ConfigError(f"cannot read plan {path}: {error.strerror}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not JSON: {error}") from None
+        plan = cls.from_json(data, str(path))
+        if data.get("network", network.digest) != network.digest:
+            raise ConfigError(
+                f"{path} is a plan for another network ({str(data['network'])[:16]}) than '{network.name}' as it is "
+                f"now ({network.digest[:16]}); --weight-bits and --activation-bits choose among a study's networks"
+            )
+        return plan.check(network)
 
 
 def _layer_plan(entry: dict[str, Any]) -> LayerPlan:

@@ -48,7 +48,13 @@ template <class T> ap_int<T::width> bits_of(T value) {
     return bits;
 }
 
-// One neuron with H hardened bits: every leaf of every copy passes its guard.
+// A leaf that is always zero needs no adder in any copy; a guard on it would make one.
+template <class raw_T> Guard guard_of(raw_T constant, Guard guard) {
+    #pragma HLS INLINE
+    return constant == 0 ? Guard(0) : guard;
+}
+
+// One neuron with H hardened bits: every leaf of every copy that is not zero passes its guard.
 template <class data_T, class CONFIG_T, int H, class weight_raw_T, class bias_raw_T>
 typename CONFIG_T::accum_t neuron(data_T data[CONFIG_T::n_in], const weight_raw_T *weights, const bias_raw_T *biases,
                                   unsigned j, Guard guard, const NeuronTaps &taps, bool &mismatch) {
@@ -59,12 +65,13 @@ typename CONFIG_T::accum_t neuron(data_T data[CONFIG_T::n_in], const weight_raw_
     typedef Sum<accum_t::width, H> S;
     S leaves[CONFIG_T::n_in + 1];
     #pragma HLS ARRAY_PARTITION variable=leaves complete
-    leaves[0] = S::load(bits_of(accum_t(taps.parameter(BIAS, 0, from_raw<bias_t>(biases[j])))), guard);
+    leaves[0] = S::load(bits_of(accum_t(taps.parameter(BIAS, 0, from_raw<bias_t>(biases[j])))),
+                        guard_of(biases[j], guard));
     for (unsigned i = 0; i < CONFIG_T::n_in; i++) {
         #pragma HLS UNROLL
         const weight_t weight = taps.parameter(WEIGHT, i, from_raw<weight_t>(weights[i * CONFIG_T::n_out + j]));
         const accum_t product = CONFIG_T::template product<data_T, weight_t>::product(data[i], weight);
-        leaves[i + 1] = S::load(bits_of(product), guard);
+        leaves[i + 1] = S::load(bits_of(product), guard_of(weights[i * CONFIG_T::n_out + j], guard));
     }
     accum_t result;
     result.range(accum_t::width - 1, 0) =

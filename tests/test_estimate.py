@@ -36,7 +36,9 @@ def mlp(sizes: tuple[int, ...], bits: int, seed: int) -> Network:
     weight, activation = FixedPoint(bits, 1), FixedPoint(bits, 1, False, Rounding.RND, Overflow.SAT)
     layers: list[Layer] = []
     for index, (n_in, n_out) in enumerate(pairwise(sizes)):
-        raw = np.clip(rng.normal(0, weight.max_raw / 4, (n_in, n_out)).round(), weight.min_raw, weight.max_raw)
+        raw = np.clip(rng.normal(0, weight.max_raw / 4, (n_in, n_out)).round(), weight.min_raw, weight.max_raw).astype(
+            int
+        )
         bias = rng.integers(weight.min_raw, weight.max_raw + 1, n_out)
         accumulator = FixedPoint(2 * bits + 5, 6)
         layers.append(Layer.dense(f"dense{index}", Parameter(raw, weight), Parameter(bias, weight), accumulator))
@@ -223,7 +225,7 @@ def test_impossible_policies_are_refused(change: dict[str, float]) -> None:
 
 def test_registers_stand_at_the_cuts() -> None:
     # Eight inputs of 4 bits: sums of 5, 6 and 7 bits at levels 1, 2 and 3.
-    network = one(dense(np.ones((8, 1))))
+    network = one(dense(np.ones((8, 1), int)))
     per_cycle = {levels: EstimatePolicy(level_ns=4.375 / levels) for levels in (1, 2, 3, 4)}
     found = {n: estimate(network, UNPROTECTED, policy=policy).report for n, policy in per_cycle.items()}
     # The bias is zero, so the leaves pair as 0 | x0, x1 + x2, x3 + x4, x5 + x6 | x7: four levels in all.

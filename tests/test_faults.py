@@ -26,6 +26,8 @@ from codesign.faults import (
     FaultSpace,
     Lifetime,
     Target,
+    _below,
+    _philox,
     fault_array,
     log_reproducible,
 )
@@ -356,6 +358,18 @@ def test_n_flips_can_be_reproduced_from_its_description() -> None:
             chosen.add(product >> 64)
     every = rows(space(FaultModel(EVERYTHING, ber=1.0)).draw(0))
     assert rows(drawn_from.draw(3)) == [every[number] for number in sorted(chosen)]
+
+
+def test_bit_numbers_are_unbiased_up_to_the_largest_bound() -> None:
+    """Two thirds of 2**64: without rejection every second number would be twice as likely."""
+    bound, generator, source = 2**65 // 3, _philox(1, 2, 3), words(1, 2, 3)
+    drawn, seen = [_below(generator, bound) for _ in range(3000)], []
+    while len(seen) < 3000:
+        product = next(source) * bound
+        if product & MASK >= 2**64 % bound:
+            seen.append(product >> 64)
+    assert drawn == seen
+    assert stats.kstest(np.array(drawn) / bound, "uniform").pvalue > TAIL
 
 
 def test_the_golden_fault_lists() -> None:

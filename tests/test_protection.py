@@ -81,8 +81,20 @@ def test_json_round_trip(case: tuple[Network, ProtectionPlan]) -> None:
 
 def test_file_round_trip(tmp_path: Path) -> None:
     plan = ProtectionPlan.uniform(small_network(), 3)
-    plan.save(tmp_path / "folder" / "plan.json")
-    assert ProtectionPlan.load(tmp_path / "folder" / "plan.json") == plan
+    plan.save(tmp_path / "folder" / "plan.json", small_network())
+    assert ProtectionPlan.load(tmp_path / "folder" / "plan.json", small_network()) == plan
+
+
+def test_a_file_knows_its_network(tmp_path: Path) -> None:
+    path, plan = tmp_path / "plan.json", ProtectionPlan.uniform(small_network(), 3)
+    plan.save(path, small_network())
+    with pytest.raises(ConfigError, match="another network"):
+        ProtectionPlan.load(path, small_network(seed=8))
+    path.write_text(json.dumps(plan.to_json()))  # as people write them: it only has to fit
+    assert ProtectionPlan.load(path, small_network(seed=8)) == plan
+    path.write_text(json.dumps(ProtectionPlan((LayerPlan("fc0", (99,) * 5),)).to_json()))
+    with pytest.raises(ConfigError, match="99 hardened bits"):
+        ProtectionPlan.load(path, small_network())
 
 
 @settings(max_examples=30)
@@ -133,7 +145,7 @@ def test_other_json_is_refused(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(data))
     with pytest.raises(ConfigError) as error:
-        ProtectionPlan.load(path)
+        ProtectionPlan.load(path, small_network())
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -142,13 +154,13 @@ def test_what_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "plan.json"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="not JSON"):
-        ProtectionPlan.load(path)
+        ProtectionPlan.load(path, small_network())
 
 
 def test_an_absent_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.json", tmp_path):
         with pytest.raises(ConfigError, match="cannot read plan"):
-            ProtectionPlan.load(path)
+            ProtectionPlan.load(path, small_network())
 
 
 # ---------------------------------------------------------------- importance

@@ -313,4 +313,6 @@ def test_import_draws_in_no_plotting_library() -> None:
 def test_a_design_that_missed_the_fresh_campaign_is_named(result: dict[str, Any]) -> None:
     assert "400 trials with seed 4294967297" in render(result)
     result["missed_fresh_campaign"] = [{"id": 3}, {"id": 5}]
-    assert "2 cheaper designs met the requirement in the search but not in this campaign: number 3, 5." in render(result)
+    assert "2 cheaper designs met the requirement in the search but not in this campaign: number 3, 5." in render(
+        result
+    )

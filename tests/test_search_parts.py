@@ -1,5 +1,6 @@
 """Parts of the search: coordinates, neighbours, starting designs, surrogates, and expected improvement."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,12 @@ def check_inside(of: Space, point: dict[str, Any]) -> None:
         value = point[variable.name]
         assert value in variable
         assert type(value) is {"int": int, "float": float, "categorical": str}[variable.kind]
-    design = of.design(point)  # refuses what lies outside
-    assert of.point(design) == point
+    given_design = of.section.design(point)  # refuses what lies outside
+    # Important neurons are never hardened less than the others.
+    most = max(given_design.hardened_bits_important, given_design.hardened_bits_normal)
+    assert of.design(point) == replace(given_design, hardened_bits_important=most)
+    lifted = {"hardened_bits_important": most} if "hardened_bits_important" in point else {}
+    assert of.point(of.design(point)) == {**point, **lifted}
 
 
 # ---------------------------------------------------------------- space
@@ -148,7 +153,7 @@ def test_starting_designs_begin_with_the_least_and_the_most_protection(of: Space
         v.name: (min(v.values or (v.low,)), max(v.values or (v.high,))) for v in of.section.variables if v.name in names
     }
     widths = of.section.weight_bits
-    designs = [of.design(p) for p in of.starting(2, 0)]
+    designs = [of.section.design(p) for p in of.starting(2, 0)]
     assert [getattr(designs[0], n) for n in names] == [ends[n][0] for n in names]
     assert designs[0].weight_bits == max(widths.values or (widths.high,))
     if any(low < high for low, high in ends.values()):

@@ -43,16 +43,18 @@ def clustered_wilson(events: NDArray[np.int64], samples: int, confidence: float)
 
     Samples of one trial share its faults, so they are not independent. Wilson's formula is used with the
     effective number of samples p (1 - p) / Var(mean), the variance taken between trials, and Student's
-    quantile for that variance having n_trials - 1 degrees of freedom. Source: Korn and Graubard, "Confidence
-    intervals for proportions with small expected number of positive counts estimated from survey data",
-    Survey Methodology 24 (1998). The population is all fault sets on this evaluation set.
+    quantile for that variance. Source: Korn and Graubard, "Confidence intervals for proportions with small
+    expected number of positive counts estimated from survey data", Survey Methodology 24 (1998). The variance
+    of trials that are mostly harmless and seldom catastrophic is itself uncertain: by moments it has
+    2 n_trials / (kurtosis - 1) degrees of freedom (Satterthwaite's argument), and at most n_trials - 1. The
+    population is all fault sets on this evaluation set; catastrophes that no trial showed are not covered.
     """
     trials = len(events)
     rates = events / samples
     mean = float(rates.mean())
     if trials < 2:
         return wilson(mean, trials, confidence)
-    t = float(stdtrit(trials - 1, 0.5 + confidence / 2))
+    t = float(stdtrit(_degrees_of_freedom(rates), 0.5 + confidence / 2))
     variance = float(rates.var(ddof=1)) / trials
     total = float(trials * samples)
     effective = min(total, mean * (1 - mean) / variance) if variance > 0 else total
@@ -60,3 +62,13 @@ def clustered_wilson(events: NDArray[np.int64], samples: int, confidence: float)
         # Nothing was seen to vary: only whole trials are sure to be independent.
         effective = float(trials)
     return wilson(mean, max(effective, 1.0), confidence, t)
+
+
+def _degrees_of_freedom(rates: NDArray[np.float64]) -> float:
+    """Of the variance between trials, from its kurtosis."""
+    squares = (rates - rates.mean()) ** 2
+    most = float(len(rates) - 1)
+    if not squares.any():
+        return most
+    kurtosis = len(rates) * float((squares**2).sum()) / float(squares.sum()) ** 2
+    return most if kurtosis <= 1 else min(most, max(1.0, 2 * len(rates) / (kurtosis - 1)))

@@ -101,7 +101,9 @@ def write_project(
                 shutil.move(folder, Path(name) / "replaced")
             staged.rename(folder)
     except OSError as error:
-        raise ConfigError(f"cannot write the project {folder}: {error.strerror or error}") from None
+        # shutil's error lists every file that failed; one reason is enough.
+        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or error
+        raise ConfigError(f"cannot write the project {folder}: {reason}") from None
     return Project(folder, network, plan, options)
 
 

@@ -123,10 +123,15 @@ class Evaluator:
             design.importance_scope,
         )
 
-    def signature(self, design: Design) -> tuple[str, str]:
-        """What the design becomes: two designs of the same signature are the same accelerator."""
+    def protected(self, design: Design) -> tuple[Network, ProtectionPlan]:
+        """What the design becomes."""
         network = self.trained(design).network
-        return network.digest, self.plan(network, design).digest
+        return network, self.plan(network, design)
+
+    def signature(self, design: Design) -> tuple[str, str]:
+        """Digests: two designs of the same signature are the same accelerator."""
+        network, plan = self.protected(design)
+        return network.digest, plan.digest
 
     def fault_model(self, ber: float | None = None) -> FaultModel:
         """The study's faults, or the same at another bit error rate."""

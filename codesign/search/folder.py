@@ -1,12 +1,17 @@
 """The run folder: where everything that a search finds is kept."""
 
+import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from codesign.errors import ConfigError, StoreError
 from codesign.files import write_atomically
+from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 
@@ -38,20 +43,45 @@ class RunFolder:
     def network_path(self, digest: str) -> Path:
         return self.path / "networks" / f"{digest[:16]}.npz"
 
-    def plan_path(self, digest: str) -> Path:
-        return self.path / "plans" / f"{digest[:16]}.json"
+    def plan_path(self, network: str, plan: str) -> Path:
+        return self.path / "plans" / f"{network[:16]}-{plan[:16]}.json"
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / "samples.npz"
 
     def keep(self, network: Network, plan: ProtectionPlan) -> None:
         """Write a network and a plan, unless they are there."""
         if not self.network_path(network.digest).exists():
             network.save(self.network_path(network.digest))
-        if not self.plan_path(plan.digest).exists():
-            plan.save(self.plan_path(plan.digest))
+        path = self.plan_path(network.digest, plan.digest)
+        if not path.exists():
+            plan.save(path, network)
+
+    def holds(self, network: str, plan: str) -> bool:
+        """Whether `keep` wrote both and they are still there."""
+        return self.network_path(network).exists() and self.plan_path(network, plan).exists()
 
     def load(self, network: str, plan: str) -> tuple[Network, ProtectionPlan]:
         """What `keep` wrote, by digests."""
         found = Network.load(self.network_path(network))
-        return found, ProtectionPlan.load(self.plan_path(plan)).check(found)
+        return found, ProtectionPlan.load(self.plan_path(network, plan), found)
+
+    def keep_samples(self, raw_inputs: Ints) -> None:
+        """Write the test set, which becomes the stimuli of exported projects."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, raw_inputs=raw_inputs)
+        write_atomically(self.samples_path, buffer.getvalue())
+
+    def samples(self) -> Ints | None:
+        """What `keep_samples` wrote; None where it is gone."""
+        try:
+            with np.load(io.BytesIO(self.samples_path.read_bytes()), allow_pickle=False) as data:
+                return np.asarray(data["raw_inputs"], np.int64)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise StoreError(f"{self.samples_path} cannot be read: {error}") from None
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_atomically(self.result_path, json.dumps(result, indent=1, sort_keys=True) + "\n")

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import shutil
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from codesign import __version__
 from codesign.campaign.run import replay
 from codesign.campaign.store import Store
 from codesign.errors import MismatchError
-from codesign.files import write_atomically
+from codesign.files import digest_of, locked, write_atomically
 from codesign.fixed import MAX_WIDTH
 from codesign.hls.csim import CsimSimulator
 from codesign.hls.project import ProjectOptions, write_project
@@ -25,6 +26,8 @@ from codesign.search.propose import Proposer, rank
 from codesign.study import Design, Study
 
 VERIFIED_TRIALS = 5
+# Raise it when designs, their plans or their figures come out otherwise than before: old runs cannot be continued.
+RECIPE = 2
 _VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
 
 
@@ -44,7 +47,8 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
     """
     start = time.perf_counter()
     budget = evaluations or study.search.evaluations
-    with Store(folder.store, identity(study)) as store:
+    hint = "wait for it, or choose another folder with --out"
+    with locked(folder.path / ".lock", hint, wait=False), Store(folder.store, identity(study)) as store:
         try:
             _keep_study(study, folder)
             evaluator = Evaluator(study, store)
@@ -59,7 +63,8 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
 
 def identity(study: Study) -> str:
     """What a run folder belongs to. A larger budget continues the same search, so it does not count."""
-    return replace(study, search=study.search.model_copy(update={"evaluations": 0})).digest
+    endless = replace(study, search=study.search.model_copy(update={"evaluations": 0}))
+    return digest_of(endless.digest, str(RECIPE))
 
 
 def _keep_study(study: Study, folder: RunFolder) -> None:
@@ -80,16 +85,18 @@ def _search(study: Study, folder: RunFolder, store: Store, evaluator: Evaluator,
                 say(f"no design is left that is not evaluated ({len(history)})")
                 break
             evaluation = evaluator.evaluate(design)
-            folder.keep(*_protected(evaluator, evaluation.design))
+            folder.keep(*evaluator.protected(design))
             store.add_evaluation("design", len(history), evaluation.to_json())
+            say(f"design {len(history):3d}  {describe(evaluation)}")
             history.append(evaluation)
-            say(f"{len(history):4d}/{budget}  {describe(evaluation)}")
     return history
 
 
-def _protected(evaluator: Evaluator, design: Design) -> tuple[Network, ProtectionPlan]:
-    network = evaluator.trained(design).network
-    return network, evaluator.plan(network, design)
+def _built(folder: RunFolder, evaluator: Evaluator, evaluation: Evaluation) -> tuple[Network, ProtectionPlan]:
+    """The very network and plan of an evaluation; files that are gone from the folder are made again."""
+    if not folder.holds(evaluation.network, evaluation.plan):
+        folder.keep(*evaluator.protected(evaluation.design))
+    return folder.load(evaluation.network, evaluation.plan)
 
 
 def describe(evaluation: Evaluation) -> str:
@@ -107,11 +114,11 @@ def describe(evaluation: Evaluation) -> str:
 def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: list[Evaluation]) -> dict[str, Any]:
     """The result document: the best design, its baselines, its proof, and its curve."""
     named = [{"id": i, **evaluation.to_json()} for i, evaluation in enumerate(history)]
-    number, fresh, missed = _choose(evaluator, history)
+    number, fresh, missed = _choose(folder, evaluator, history)
     chosen = history[number]
     baselines = {name: evaluator.evaluate(_baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
     for baseline in baselines.values():
-        folder.keep(*_protected(evaluator, baseline.design))
+        folder.keep(*evaluator.protected(baseline.design))
     best = {**named[number], "protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
     say("proving the design: HLS project, C-simulation, replayed trials")
     verification = _prove(study, folder, evaluator, chosen)
@@ -127,13 +134,15 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "baselines": {name: evaluation.to_json() for name, evaluation in baselines.items()},
         "evaluations": named,
         "verification": verification,
-        "curve": _curves(study, evaluator, {"chosen": chosen, **baselines}),
-        "layers": _layers(evaluator, chosen.design),
+        "curve": _curves(study, folder, evaluator, {"chosen": chosen, **baselines}),
+        "layers": _layers(*_built(folder, evaluator, chosen)),
         "versions": _versions(),
     }
 
 
-def _choose(evaluator: Evaluator, history: list[Evaluation]) -> tuple[int, dict[str, Any] | None, list[dict[str, Any]]]:
+def _choose(
+    folder: RunFolder, evaluator: Evaluator, history: list[Evaluation]
+) -> tuple[int, dict[str, Any] | None, list[dict[str, Any]]]:
     """The cheapest design that also holds in a fresh campaign, and those that were cheaper but did not.
 
     The cheapest of many designs that passed was lucky more often than not. So it has to pass again on
@@ -145,7 +154,7 @@ def _choose(evaluator: Evaluator, history: list[Evaluation]) -> tuple[int, dict[
     for number in order:
         if not history[number].feasible:
             break
-        network, plan = _protected(evaluator, history[number].design)
+        network, plan = _built(folder, evaluator, history[number])
         fresh = evaluator.fresh_campaign(network, plan)
         document = {**fresh.accuracy.to_json(), "trials": fresh.trials, "seed": fresh.seed}
         wanted = evaluator.study.requirements.accuracy_faulty
@@ -176,10 +185,13 @@ def _share(chosen: Evaluation, baselines: dict[str, Evaluation]) -> float | None
 
 def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evaluation) -> dict[str, Any]:
     """Write the project, compile it, and demand its integers: fault-free on all samples, and under trials."""
-    network, plan = _protected(evaluator, chosen.design)
+    network, plan = _built(folder, evaluator, chosen)
     raw = network.quantise_inputs(evaluator.data.test_inputs)
     options = ProjectOptions(study.hardware.backend, evaluator.board.part, study.hardware.clock_ns)
-    plan.save(folder.path / "best" / "plan.json")
+    plan.save(folder.path / "best" / "plan.json", network)
+    folder.keep_samples(raw)
+    for left_behind in folder.project.parent.glob(f".{folder.project.name}.*"):  # by a process that was killed
+        shutil.rmtree(left_behind, ignore_errors=True)
     project = write_project(network, plan, folder.project, options, bench_inputs=raw)
     csim = CsimSimulator(project, raw)
     if not np.array_equal(csim.golden, forward(network, raw)[-1]):
@@ -189,7 +201,7 @@ def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evalua
     return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": trials, "equal": True}
 
 
-def _curves(study: Study, evaluator: Evaluator, designs: dict[str, Evaluation]) -> dict[str, Any]:
+def _curves(study: Study, folder: RunFolder, evaluator: Evaluator, designs: dict[str, Evaluation]) -> dict[str, Any]:
     """Accuracy with its interval at each BER of the study's `curve`, for the chosen design and the baselines."""
     rates = study.faults.curve
     if not rates:
@@ -197,18 +209,18 @@ def _curves(study: Study, evaluator: Evaluator, designs: dict[str, Evaluation]) 
     curves: dict[str, Any] = {"ber": list(rates)}
     with bar("accuracy against BER", len(designs) * len(rates)) as advance:
         for done, (name, evaluation) in enumerate(designs.items()):
+            network, plan = _built(folder, evaluator, evaluation)
             points = []
             for step, ber in enumerate(rates):
                 advance(done * len(rates) + step)
-                result = evaluator.campaign(*_protected(evaluator, evaluation.design), evaluator.fault_model(ber))
+                result = evaluator.campaign(network, plan, evaluator.fault_model(ber))
                 points.append(result.accuracy.to_json())
             curves[name] = points
     return curves
 
 
-def _layers(evaluator: Evaluator, design: Design) -> list[dict[str, Any]]:
+def _layers(network: Network, plan: ProtectionPlan) -> list[dict[str, Any]]:
     """Protection of each computing layer: what the plan hardens in it."""
-    network, plan = _protected(evaluator, design)
     return [
         {
             "name": layer.name,

@@ -7,6 +7,7 @@ killed goes on as if nothing had happened, and the same seed gives the same sear
 from collections.abc import Callable, Hashable, Iterator
 
 import numpy as np
+from scipy.special import ndtri
 
 from codesign.search.evaluate import Evaluation
 from codesign.search.space import Point, Space
@@ -93,7 +94,8 @@ class Proposer:
         low = np.clip([e.accuracy_faulty.low for e in history], floor, 1 - floor)
         half_width = np.array([e.accuracy_faulty.high - e.accuracy_faulty.low for e in history]) / 2
         wanted = min(max(self.bound, floor), 1 - floor)
-        return Observed(_log_odds(low) - _log_odds(np.array(wanted)), (half_width / 2 / (low * (1 - low))) ** 2)
+        sigmas = float(ndtri(0.5 + history[0].accuracy_faulty.confidence / 2))
+        return Observed(_log_odds(low) - _log_odds(np.array(wanted)), (half_width / sigmas / (low * (1 - low))) ** 2)
 
 
 def _log_odds(p: Floats) -> Floats:

@@ -103,7 +103,8 @@ def _encode(variable: Variable, value: Value) -> list[float]:
         return [float(value == choice) for choice in variable.values]
     assert not isinstance(value, str)
     low, high = _ends(variable)
-    return [(value - low) / (high - low)]
+    # A number that was raised above its own range (see Space.design) counts as the range's end.
+    return [min((value - low) / (high - low), 1.0)]
 
 
 def _at(variable: Variable, unit: float) -> Value:
@@ -113,7 +114,7 @@ def _at(variable: Variable, unit: float) -> Value:
     low, high = _ends(variable)
     if variable.kind == "int":
         return min(int(low + unit * (high - low + 1)), int(high))
-    return low + unit * (high - low)
+    return min(low + unit * (high - low), high)  # rounding may go past the end
 
 
 def _moved(variable: Variable, value: Value, generator: np.random.Generator) -> Value:

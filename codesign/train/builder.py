@@ -11,6 +11,7 @@ A builder is a Python file with
 out as data is part of a network's digest.
 """
 
+import contextlib
 import copy
 import sys
 import traceback
@@ -168,7 +169,9 @@ def data(study: Study) -> Data:
 def _guard(path: Path, what: str, call: Callable[[], T]) -> T:
     """Run the user's code. Whatever it raises is about that file: say which line and what."""
     try:
-        return call()
+        # Standard output is for results; what the user's code prints is shown as progress is.
+        with contextlib.redirect_stdout(sys.stderr):
+            return call()
     except (Exception, SystemExit) as error:  # user code may raise anything, and may call sys.exit
         reason = " ".join(str(error).split())[:300]
         line = _line_in(path, error)

@@ -5,7 +5,6 @@ same integers, in any process and in any order. TensorFlow therefore runs on one
 deterministic kernels.
 """
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import ConfigError
-from codesign.files import cache_folder, digest_of, write_atomically
+from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
 from codesign.study import Study
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
@@ -51,7 +50,7 @@ def train(study: Study, weight_bits: int, activation_bits: int, *, cache: Path |
     stem = (cache or cache_folder() / "networks") / network_key(study, quantisation, data)
     if kept := _load(stem):
         return kept
-    with _locked(stem.with_suffix(".lock")):
+    with locked(stem.with_suffix(".lock"), "CODESIGN_CACHE chooses another folder"):
         # Another process may have trained it while this one waited.
         return _load(stem) or _train_and_keep(study, builder, data, quantisation, stem)
 
@@ -175,16 +174,3 @@ def _load(stem: Path) -> TrainedNetwork | None:
         return kept if facts["network"] == network.digest else None
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it when the process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; CODESIGN_CACHE chooses another folder") from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
