@@ -59,12 +59,14 @@ def check_inside(of: Space, point: dict[str, Any]) -> None:
         value = point[variable.name]
         assert value in variable
         assert type(value) is {"int": int, "float": float, "categorical": str}[variable.kind]
-    given_design = of.section.design(point)  # refuses what lies outside
-    # Important neurons are never hardened less than the others.
-    most = max(given_design.hardened_bits_important, given_design.hardened_bits_normal)
-    assert of.design(point) == replace(given_design, hardened_bits_important=most)
-    lifted = {"hardened_bits_important": most} if "hardened_bits_important" in point else {}
-    assert of.point(of.design(point)) == {**point, **lifted}
+    given_design, design = of.section.design(point), of.design(point)  # the first refuses what lies outside
+    if given_design.hardened_bits_important > given_design.hardened_bits_normal:
+        assert design == given_design and of.point(design) == point
+    else:  # important neurons are never hardened less than the others, and then it does not matter which they are
+        most = given_design.hardened_bits_normal
+        lifted = replace(given_design, hardened_bits_important=most, important_fraction=design.important_fraction)
+        assert design == lifted and design.important_fraction in of.section.important_fraction
+    assert of.design(of.point(design)) == design
 
 
 # ---------------------------------------------------------------- space
@@ -74,6 +76,14 @@ def check_inside(of: Space, point: dict[str, Any]) -> None:
 def test_every_number_decodes_to_a_point_of_the_space(of: Space, data: st.DataObject) -> None:
     unit = st.floats(0, 1) | st.sampled_from([0.0, 1.0])
     check_inside(of, of.decode(np.array([data.draw(unit) for _ in of.variables])))
+
+
+@given(spaces(), SEEDS)
+def test_distinct_points_are_one_for_each_design(of: Space, seed: int) -> None:
+    points = of.sample(20, np.random.default_rng(seed))
+    distinct = of.distinct(points + points)
+    assert [of.design(p) for p in distinct] == list(dict.fromkeys(map(of.design, points)))
+    assert of.distinct(distinct) == distinct
 
 
 @given(spaces(), SEEDS)

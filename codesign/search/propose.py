@@ -60,9 +60,7 @@ class Proposer:
         found = self.space.sample(_CANDIDATES, generator)
         ranked = sorted(range(len(history)), key=lambda i: rank(history[i]))[:5]
         found += [self.space.near(known[ranked[i % len(ranked)]], generator) for i in range(_NEIGHBOURS)]
-        seen = {tuple(point.values()) for point in known}
-        unseen = {tuple(point.values()): point for point in found if tuple(point.values()) not in seen}
-        return list(unseen.values())
+        return [point for point in self.space.distinct(found) if point not in known]
 
     def _score(self, history: list[Evaluation], known: list[Point], candidates: list[Point], number: int) -> Floats:
         points, asked = self.space.encode(known), self.space.encode(candidates)

@@ -23,15 +23,25 @@ class Space:
     def design(self, point: Point) -> Design:
         """The design of a point, fixed variables filled in.
 
-        Important neurons are never hardened less than the others; the design says what is built.
+        Points that mean the same become one design: important neurons are never hardened less than the
+        others, and where both have the same number of bits it does not matter how many are important.
         """
         design = self.section.design(point)
         most = max(design.hardened_bits_important, design.hardened_bits_normal)
-        return replace(design, hardened_bits_important=most)
+        if most == design.hardened_bits_normal:
+            fraction = self.section.important_fraction
+            return replace(design, hardened_bits_important=most, important_fraction=_ends(fraction)[1])
+        return design
 
     def point(self, design: Design) -> Point:
-        """The searched variables of a design."""
-        return {v.name: getattr(design, v.name) for v in self.variables}
+        """A point that `design` turns into this design."""
+        values = {v.name: (v, getattr(design, v.name)) for v in self.variables}
+        return {name: value if value in v else _not_above(v, value) for name, (v, value) in values.items()}
+
+    def distinct(self, points: Iterable[Point]) -> list[Point]:
+        """One point for each design, in their order."""
+        found = {design.digest: self.point(design) for design in map(self.design, points)}
+        return list(found.values())
 
     def encode(self, points: Iterable[Point]) -> NDArray[np.float64]:
         """Coordinates in 0..1, shape (n, d): numbers by their size, categories one-hot."""
@@ -98,13 +108,20 @@ def _ends(variable: Variable) -> tuple[float, float]:
     return variable.low, variable.high
 
 
+def _not_above(variable: Variable, value: Value) -> Value:
+    """The variable's largest value up to one that lies outside, where `design` raised the number of bits."""
+    if variable.values:
+        return max(v for v in variable.values if not isinstance(v, str) and not isinstance(value, str) and v <= value)
+    assert variable.high is not None
+    return variable.high
+
+
 def _encode(variable: Variable, value: Value) -> list[float]:
     if variable.kind == "categorical":
         return [float(value == choice) for choice in variable.values]
     assert not isinstance(value, str)
     low, high = _ends(variable)
-    # A number that was raised above its own range (see Space.design) counts as the range's end.
-    return [min((value - low) / (high - low), 1.0)]
+    return [(value - low) / (high - low)]
 
 
 def _at(variable: Variable, unit: float) -> Value:
