@@ -93,6 +93,7 @@ def test_impossible_confidences_are_refused(confidence: float) -> None:
         (0.5, 0.9, 20, 10, 0.95),  # a trial is nearly all right or all wrong
         (0.02, 0.05, 100, 100, 0.95),  # a rare event
         (0.9, 0.05, 100, 60, 0.8),
+        (0.999, 0.1, 100, 100, 0.95),  # most trials harmless, a few catastrophic
     ],
 )
 def test_clustered_intervals_cover(
