@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError
 from codesign.files import digest_of
 from codesign.fixed import Ints
-from codesign.network import Layer, Network
+from codesign.network import Network, product_type
 from codesign.protection import REPLICAS, ProtectionPlan
 
 ALL_SAMPLES = -1
@@ -28,11 +28,19 @@ class Target(IntEnum):
 
     WEIGHT = 0
     BIAS = 1
+    PRODUCT = 2
     ACCUMULATOR = 3
+    ACTIVATION = 4
+    VOTER = 5
 
     @property
     def label(self) -> str:
         return self.name.lower()
+
+    @property
+    def stored(self) -> bool:
+        """A parameter's bit: wrong for the whole trial."""
+        return self in (Target.WEIGHT, Target.BIAS)
 
 
 class Lifetime(StrEnum):
@@ -55,7 +63,9 @@ FaultArray = NDArray[np.void]
 class FaultSite:
     """One bit. `layer` is an index into `Network.layers`, bit 0 the least significant.
 
-    `position` is the input of a weight or the adder of an accumulator (see `network.adder_spans`).
+    `position` is the input of a weight or a product, or the adder of an accumulator (see
+    `network.adder_spans`). A product's bits are those of `network.product_type`, an activation's those of
+    the layer's result, a voter's the hardened ones of its accumulator.
     `replica` counts the copies of hardened bits; what exists once has replica 0.
     """
 
@@ -175,8 +185,9 @@ class FaultSpace:
         self.segments = [
             segment
             for target in model.targets
-            for index, layer in network.compute_layers()
-            for segment in _segments(index, layer, target, plan.hardened(layer), model.lifetime, n_samples)
+            for index, layer in enumerate(network.layers)
+            if layer.protectable or target is Target.ACTIVATION
+            for segment in _segments(network, index, target, plan.hardened(layer), model.lifetime, n_samples)
             if segment.size
         ]
 
@@ -197,8 +208,7 @@ class FaultSpace:
         return np.concatenate(parts) if parts else np.zeros(0, FAULT)
 
     def _decode(self, segment: Segment, numbers: Ints) -> FaultArray:
-        stored = segment.target is not Target.ACCUMULATOR
-        return segment.decode(numbers, stored or self.model.lifetime is Lifetime.PERSISTENT)
+        return segment.decode(numbers, segment.target.stored or self.model.lifetime is Lifetime.PERSISTENT)
 
     def _decode_all(self, numbers: Ints) -> FaultArray:
         ends = np.cumsum([segment.size for segment in self.segments])
@@ -221,21 +231,30 @@ class FaultSpace:
 
 
 def _segments(
-    index: int, layer: Layer, target: Target, hardened: Ints, lifetime: Lifetime, n_samples: int
+    network: Network, index: int, target: Target, hardened: Ints, lifetime: Lifetime, n_samples: int
 ) -> list[Segment]:
+    layer = network.layers[index]
+    samples = 1 if target.stored or lifetime is Lifetime.PERSISTENT else n_samples
     every = np.zeros(layer.n_out, np.int64)
-    if target is Target.WEIGHT:
-        return [Segment(index, target, 0, 1, layer.n_in, every, every + layer.w.type.width)]
-    if target is Target.BIAS:
-        return [Segment(index, target, 0, 1, 1, every, every + layer.b.type.width)]
-    samples = 1 if lifetime is Lifetime.PERSISTENT else n_samples
-    width = layer.acc.width
-    first = Segment(index, target, 0, samples, layer.n_in, every, every + width)
-    copies = [
-        Segment(index, target, replica, samples, layer.n_in, width - hardened, hardened)
-        for replica in range(1, REPLICAS)
-    ]
-    return [first, *copies]
+
+    def segment(positions: int, lowest: Ints, bits: Ints, replica: int = 0) -> Segment:
+        return Segment(index, target, replica, samples, positions, lowest, bits)
+
+    match target:
+        case Target.WEIGHT:
+            return [segment(layer.n_in, every, every + layer.w.type.width)]
+        case Target.BIAS:
+            return [segment(1, every, every + layer.b.type.width)]
+        case Target.PRODUCT:
+            return [segment(layer.n_in, every, every + product_type(layer, network.input_of(index)).width)]
+        case Target.ACTIVATION:
+            return [segment(1, every, every + layer.result.width)]
+        case Target.VOTER:
+            return [segment(1, layer.acc.width - hardened, hardened)]
+        case Target.ACCUMULATOR:
+            first = segment(layer.n_in, every, every + layer.acc.width)
+            cut = layer.acc.width - hardened
+            return [first, *(segment(layer.n_in, cut, hardened, replica) for replica in range(1, REPLICAS))]
 
 
 def _philox(seed: int, trial: int, stream: int) -> np.random.Philox:

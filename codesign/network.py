@@ -320,12 +320,15 @@ def products_are_exact(layer: Layer, source: FixedPoint) -> bool:
     return layer.acc.frac >= source.frac + layer.w.type.frac
 
 
-def dense_products(layer: Layer, source: FixedPoint, inputs: Ints, weights: Ints) -> Ints:
-    """Single products cast to the accumulator type.
+def product_type(layer: Layer, source: FixedPoint) -> FixedPoint:
+    """The multiplier's output: what C++ gives for the product of an input and a weight, nothing lost."""
+    weight = layer.w.type
+    return FixedPoint(source.width + weight.width, source.integer + weight.integer, source.signed or weight.signed)
 
-    Shapes: inputs (..., n_in), weights (n_in, n_out) -> (..., n_in, n_out).
-    """
-    return rescale(inputs[..., :, None] * weights, source.frac + layer.w.type.frac, layer.acc)
+
+def as_leaves(layer: Layer, source: FixedPoint, products: Ints) -> Ints:
+    """Products, of any shape, cast to the accumulator type."""
+    return rescale(products, source.frac + layer.w.type.frac, layer.acc)
 
 
 def dense_sums(layer: Layer, source: FixedPoint, inputs: Ints, weights: Ints, biases: Ints) -> Ints:
@@ -336,7 +339,7 @@ def dense_sums(layer: Layer, source: FixedPoint, inputs: Ints, weights: Ints, bi
         return wrap((exact_matmul(inputs, weights) << shift) + start, layer.acc)
     total = np.broadcast_to(start, (len(inputs), layer.n_out)).copy()
     for i in range(layer.n_in):
-        total += dense_products(layer, source, inputs[:, i : i + 1], weights[i : i + 1])[:, 0]
+        total += as_leaves(layer, source, inputs[:, i, None] * weights[i])
     return wrap(total, layer.acc)
 
 

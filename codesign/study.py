@@ -234,12 +234,13 @@ class HardwareSection(_Section):
     clock_ns: float = Field(default=5.0, gt=0)
 
 
+TargetName = Literal["weight", "bias", "product", "accumulator", "activation", "voter"]
+
+
 class FaultsSection(_Section):
     """`[faults]`: what a campaign draws. `curve` holds the BERs of the report's accuracy curve, ascending."""
 
-    targets: Annotated[tuple[Literal["weight", "bias", "accumulator"], ...], BeforeValidator(_as_tuple)] = Field(
-        min_length=1
-    )
+    targets: Annotated[tuple[TargetName, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
     ber: float | None = Field(default=None, ge=0, le=1)
     n_flips: int | None = Field(default=None, ge=1)
     lifetime: Literal["transient", "persistent"] = "transient"

@@ -65,18 +65,19 @@ typename CONFIG_T::accum_t neuron(data_T data[CONFIG_T::n_in], const weight_raw_
     typedef Sum<accum_t::width, H> S;
     S leaves[CONFIG_T::n_in + 1];
     #pragma HLS ARRAY_PARTITION variable=leaves complete
-    leaves[0] = S::load(bits_of(accum_t(taps.parameter(BIAS, 0, from_raw<bias_t>(biases[j])))),
+    leaves[0] = S::load(bits_of(accum_t(taps.word(BIAS, 0, from_raw<bias_t>(biases[j])))),
                         guard_of(biases[j], guard));
     for (unsigned i = 0; i < CONFIG_T::n_in; i++) {
         #pragma HLS UNROLL
-        const weight_t weight = taps.parameter(WEIGHT, i, from_raw<weight_t>(weights[i * CONFIG_T::n_out + j]));
-        const accum_t product = CONFIG_T::template product<data_T, weight_t>::product(data[i], weight);
+        const weight_t weight = taps.word(WEIGHT, i, from_raw<weight_t>(weights[i * CONFIG_T::n_out + j]));
+        const accum_t product =
+            taps.word(PRODUCT, i, CONFIG_T::template product<data_T, weight_t>::product(data[i], weight));
         leaves[i + 1] = S::load(bits_of(product), guard_of(weights[i * CONFIG_T::n_out + j], guard));
     }
     accum_t result;
     result.range(accum_t::width - 1, 0) =
         Tree<S, CONFIG_T::n_in + 1>::sum(leaves, 0, taps).vote(mismatch).range(accum_t::width - 1, 0);
-    return result;
+    return H ? taps.word(VOTER, 0, result) : result;
 }
 
 // Neurons FIRST .. FIRST + N - 1. Unrolled by the compiler, so that each has its own number of hardened bits.

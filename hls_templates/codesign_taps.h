@@ -17,13 +17,13 @@
 namespace codesign {
 
 // The numbers of codesign/faults.py.
-enum Target { WEIGHT = 0, BIAS = 1, ACCUMULATOR = 3 };
+enum Target { WEIGHT = 0, BIAS = 1, PRODUCT = 2, ACCUMULATOR = 3, ACTIVATION = 4, VOTER = 5 };
 
 #ifdef __SYNTHESIS__
 
 // Taps of one neuron: nothing is left of them in hardware.
 struct NeuronTaps {
-    template <class T> T parameter(Target, unsigned, T value) const {
+    template <class T> T word(Target, unsigned, T value) const {
         #pragma HLS INLINE
         return value;
     }
@@ -39,6 +39,11 @@ struct LayerTaps {
         return NeuronTaps();
     }
 };
+
+// A layer's output registers.
+template <class T, int N> void tap_outputs(T *, int) {
+    #pragma HLS INLINE
+}
 
 // Flags that stay raised until reset.
 template <int N> ap_uint<N> sticky(ap_uint<N> raised) {
@@ -79,8 +84,8 @@ class NeuronTaps {
   public:
     NeuronTaps(const Armed *begin, const Armed *end) : begin_(begin), end_(end) {}
 
-    // A stored parameter as it is read.
-    template <class T> T parameter(Target target, unsigned position, T value) const {
+    // A stored parameter as it is read, or a word as its unit gives it out.
+    template <class T> T word(Target target, unsigned position, T value) const {
         for (const Armed *armed = begin_; armed != end_; ++armed) {
             if (armed->fault.target == target && unsigned(armed->fault.position) == position) {
                 value[armed->fault.bit] = !value[armed->fault.bit];
@@ -113,8 +118,10 @@ class LayerTaps {
         }
     }
 
+    bool armed() const { return begin_ != end_; }
+
     NeuronTaps neuron(unsigned index) const {
-        if (begin_ == end_)
+        if (!armed())
             return NeuronTaps(nullptr, nullptr);
         Armed key;
         key.fault.neuron = int32_t(index);
@@ -125,6 +132,14 @@ class LayerTaps {
   private:
     const Armed *begin_, *end_;
 };
+
+template <class T, int N> void tap_outputs(T *values, int layer) {
+    const LayerTaps taps(layer);
+    if (!taps.armed())
+        return;
+    for (int i = 0; i < N; i++)
+        values[i] = taps.neuron(i).word(ACTIVATION, 0, values[i]);
+}
 
 template <int N> ap_uint<N> sticky(ap_uint<N> raised) {
     Context *context = Context::current();

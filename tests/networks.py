@@ -151,19 +151,38 @@ def plans(draw: st.DrawFn, network: Network) -> ProtectionPlan:
 @st.composite
 def faults(draw: st.DrawFn, network: Network, plan: ProtectionPlan, n_samples: int) -> tuple[int, ...]:
     """One row of a fault list that names a bit that exists."""
-    index, layer = draw(st.sampled_from(network.compute_layers()))
     target = draw(st.sampled_from(Target))
+    every = list(enumerate(network.layers))
+    index, layer = draw(st.sampled_from(every if target is Target.ACTIVATION else network.compute_layers()))
     neuron, replica = draw(st.integers(0, layer.n_out - 1)), 0
-    position = 0 if target is Target.BIAS else draw(st.integers(0, layer.n_in - 1))
-    sample = ALL_SAMPLES
-    if target is Target.ACCUMULATOR:
-        cut = layer.acc.width - int(plan.hardened(layer)[neuron])
-        bit = draw(st.integers(0, layer.acc.width - 1))
-        replica = draw(st.integers(0, 2)) if bit >= cut else 0
-        sample = draw(st.integers(-1, n_samples - 1))
-    else:
-        bit = draw(st.integers(0, (layer.w if target is Target.WEIGHT else layer.b).type.width - 1))
+    hardened = int(plan.hardened(layer)[neuron])
+    if target is Target.VOTER and not hardened:
+        target = Target.ACCUMULATOR
+    first, end = bits_of(target, layer, network.input_of(index), hardened)
+    bit = draw(st.integers(first, end - 1))
+    if target is Target.ACCUMULATOR and bit >= layer.acc.width - hardened:
+        replica = draw(st.integers(0, 2))
+    single = target in (Target.BIAS, Target.ACTIVATION, Target.VOTER)
+    position = 0 if single else draw(st.integers(0, layer.n_in - 1))
+    sample = ALL_SAMPLES if target in (Target.WEIGHT, Target.BIAS) else draw(st.integers(-1, n_samples - 1))
     return index, target, neuron, position, replica, bit, sample
+
+
+def bits_of(target: Target, layer: Layer, source: FixedPoint, hardened: int) -> tuple[int, int]:
+    """First bit that exists at a target of a neuron, and the one past the last."""
+    match target:
+        case Target.WEIGHT:
+            return 0, layer.w.type.width
+        case Target.BIAS:
+            return 0, layer.b.type.width
+        case Target.PRODUCT:
+            return 0, source.width + layer.w.type.width
+        case Target.ACCUMULATOR:
+            return 0, layer.acc.width
+        case Target.ACTIVATION:
+            return 0, layer.result.width
+        case Target.VOTER:
+            return layer.acc.width - hardened, layer.acc.width
 
 
 @dataclass(frozen=True)

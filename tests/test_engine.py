@@ -20,7 +20,7 @@ from codesign.faults import (
     Target,
     fault_array,
 )
-from codesign.fixed import FixedPoint, Overflow, flip
+from codesign.fixed import FixedPoint, Overflow, flip, wrap
 from codesign.network import Layer, Network, Parameter, adder_spans, forward
 from codesign.protection import ProtectionPlan
 
@@ -293,3 +293,42 @@ def test_a_result_that_saturates_hides_large_errors(simulator: type[EngineSimula
     for bit, expected in ((5, 7), (0, 7), (7, -8)):
         site = FaultSite(0, Target.ACCUMULATOR, 0, 3, 0, bit)
         assert simulator(saturating, ProtectionPlan(), inputs).run(site.at(0)).tolist() == [[expected]]
+
+
+# ---------------------------------------------------------------- what exists once
+
+
+@settings(max_examples=40)
+@given(networks(), st.data())
+def test_products_and_activations_are_common_to_all_copies(network: Network, data: st.DataObject) -> None:
+    """TMR of the adders masks neither: such a fault acts as in the unprotected network."""
+    model = FaultModel((Target.PRODUCT, Target.ACTIVATION, Target.WEIGHT), ber=0.05, seed=data.draw(SEEDS))
+    inputs = random_raw(network.input_type, (3, network.n_in), np.random.default_rng(data.draw(SEEDS)))
+    faults = FaultSpace(network, ProtectionPlan(), model, 3).draw(0)
+    plain = EngineSimulator(network, ProtectionPlan(), inputs).run(faults)
+    assert np.array_equal(EngineSimulator(network, ProtectionPlan.full(network), inputs).run(faults), plain)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_voters_own_fault_is_not_outvoted(simulator: type[EngineSimulator]) -> None:
+    network, inputs = chain()
+    layer = network.layers[0]
+    plan = ProtectionPlan.uniform(network, 3)
+    (golden,) = forward(network, inputs)
+    for bit in range(layer.acc.width - 3, layer.acc.width):
+        struck = simulator(network, plan, inputs).run(FaultSite(0, Target.VOTER, 0, bit=bit).at(0))
+        assert np.array_equal(struck, flip(golden, bit, layer.acc))
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_products_flip_moves_the_sum_by_its_weight(simulator: type[EngineSimulator]) -> None:
+    network, inputs = chain()
+    layer = network.layers[0]
+    (golden,) = forward(network, inputs)
+    product = int(inputs[0, 2] * layer.w.raw[2, 0])
+    for bit in range(network.input_type.width + layer.w.type.width):
+        sign = -1 if product >> bit & 1 else 1
+        sign = -sign if bit == network.input_type.width + layer.w.type.width - 1 else sign
+        struck = simulator(network, ProtectionPlan(), inputs).run(FaultSite(0, Target.PRODUCT, 0, 2, bit=bit).at(0))
+        shift = layer.acc.frac - network.input_type.frac - layer.w.type.frac
+        assert np.array_equal(struck, wrap(golden + sign * (1 << bit + shift), layer.acc))

@@ -162,7 +162,7 @@ def test_another_budget(tmp_path: Path) -> None:
         ("epochs = 2", 'epochs = "two"', "[train] epochs: found 'two', expected a whole number"),
         ("1e-2", "nan", "[train] learning_rate: found nan, expected"),
         ("1e-2", "inf", "[train] learning_rate: found inf, expected"),
-        ('["accumulator"]', '["adder"]', "[faults] targets: found 'adder', expected one of 'weight', 'bias' or"),
+        ('["accumulator"]', '["adder"]', "[faults] targets: found 'adder', expected one of 'weight', 'bias',"),
         ('["accumulator"]', "[]", "[faults] targets: found (), expected at least one entry"),
         ('["accumulator"]', '"accumulator"', "[faults] targets: found 'accumulator', expected a list"),
         ('["accumulator"]', '["bias", "bias"]', "[faults] targets: found ['bias', 'bias'], expected every entry once"),

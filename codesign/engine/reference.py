@@ -6,8 +6,8 @@ Slow and plain on purpose. The engine and the csim must give its integers.
 import numpy as np
 
 from codesign.faults import ALL_SAMPLES, FaultArray, Target
-from codesign.fixed import Ints, cast, flip, wrap
-from codesign.network import Kind, Layer, Network, adder_spans, dense_products, finish
+from codesign.fixed import FixedPoint, Ints, cast, flip, wrap
+from codesign.network import Kind, Layer, Network, adder_spans, as_leaves, finish, product_type
 from codesign.protection import REPLICAS, ProtectionPlan
 
 
@@ -26,17 +26,34 @@ class ReferenceSimulator:
         values = self.raw_inputs
         for index, layer in enumerate(self.network.layers):
             source = self.network.input_of(index)
+            here = faults[faults["layer"] == index]
             if layer.kind is Kind.DENSE:
-                here = faults[faults["layer"] == index]
-                weights, biases = _faulty_parameters(layer, here)
-                products = dense_products(layer, source, values, weights)
-                start = np.broadcast_to(cast(biases, layer.b.type, layer.acc), (len(values), 1, layer.n_out))
-                leaves = np.concatenate([start, products], axis=1)
-                values = _accumulate(
-                    layer, self.plan.hardened(layer), leaves, here[here["target"] == Target.ACCUMULATOR]
-                )
+                values = self._sums(layer, source, values, here)
             values = finish(layer, source, values)
+            for fault in here[here["target"] == Target.ACTIVATION]:
+                where = (_samples(fault), fault["neuron"])
+                values[where] = flip(values[where], fault["bit"], layer.result)
         return values
+
+    def _sums(self, layer: Layer, source: FixedPoint, values: Ints, faults: FaultArray) -> Ints:
+        """Voted accumulators, shape (n_samples, n_out)."""
+        weights, biases = _faulty_parameters(layer, faults)
+        products = values[:, :, None] * weights
+        for fault in faults[faults["target"] == Target.PRODUCT]:
+            at = (_samples(fault), fault["position"], fault["neuron"])
+            products[at] = flip(products[at], fault["bit"], product_type(layer, source))
+        start = np.broadcast_to(cast(biases, layer.b.type, layer.acc), (len(values), 1, layer.n_out))
+        leaves = np.concatenate([start, as_leaves(layer, source, products)], axis=1)
+        hardened = self.plan.hardened(layer)
+        sums = _accumulate(layer, hardened, leaves, faults[faults["target"] == Target.ACCUMULATOR])
+        for fault in faults[faults["target"] == Target.VOTER]:
+            where = (_samples(fault), fault["neuron"])
+            sums[where] = flip(sums[where], fault["bit"], layer.acc)
+        return sums
+
+
+def _samples(fault: np.void) -> int | slice:
+    return slice(None) if fault["sample"] == ALL_SAMPLES else int(fault["sample"])
 
 
 def _faulty_parameters(layer: Layer, faults: FaultArray) -> tuple[Ints, Ints]:
@@ -64,8 +81,8 @@ def _accumulate(layer: Layer, hardened: Ints, leaves: Ints, faults: FaultArray) 
         for fault in faults[faults["position"] == position]:
             neuron, bit = fault["neuron"], fault["bit"]
             replicas = slice(None) if bit < cut[neuron] else fault["replica"]
-            samples = slice(None) if fault["sample"] == ALL_SAMPLES else fault["sample"]
-            total[replicas, samples, neuron] = flip(total[replicas, samples, neuron], bit, layer.acc)
+            where = (replicas, _samples(fault), neuron)
+            total[where] = flip(total[where], bit, layer.acc)
         sums[first, end] = total
     return vote(sums[0, layer.n_in + 1], cut, layer)
 

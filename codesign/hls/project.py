@@ -232,6 +232,10 @@ class _Top:
         self.flags = [layer.name for _, layer in network.compute_layers()]
         self.inputs = graph.get_input_variables()[0]
         self.outputs = graph.get_output_variables()[0]
+        nodes = {node.name: node for node in graph.get_layers()}
+        if missing := [layer.name for layer in network.layers if layer.name not in nodes]:
+            raise CodesignError(f"hls4ml dropped the layers {missing}")
+        self.registers = {layer.name: nodes[layer.name].get_output_variable() for layer in network.layers}
         ours = [node for node in graph.get_layers() if node.class_name == "ProtectedDense"]
         if [node.name for node in ours] != self.flags:
             raise CodesignError(f"hls4ml kept {[n.name for n in ours]} of the protected layers {self.flags}")
@@ -257,6 +261,10 @@ class _Top:
         ports = f"#pragma HLS INTERFACE ap_vld port={self.inputs.name},{self.outputs.name} \n"
         extra = "    #pragma HLS INTERFACE ap_none port=guard\n    #pragma HLS INTERFACE ap_vld port=status\n"
         _replace(source, ports, ports + extra)
+        for index, (layer, output) in enumerate(self.registers.items()):
+            call = f"); // {layer}\n"
+            tap = f"codesign::tap_outputs<{output.type.name}, {output.size_cpp()}>({output.name}, {index});\n"
+            _replace(source, call, f"{call}    {tap}")
         marker = "    // hls-fpga-machine-learning insert layers\n"
         _replace(source, marker, f"    {self.status_type} corrected = 0;\n\n{marker}")
         body = source.read_text().rstrip()

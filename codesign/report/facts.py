@@ -34,6 +34,9 @@ _TARGETS = {
     "the configuration that encodes one",
     "bias": "a stored bias; with reuse factor 1 biases are constants in logic, and a flip stands for an upset of the "
     "configuration that encodes one",
+    "product": "a multiplier's output",
+    "activation": "a layer's output register",
+    "voter": "a voter's output",
 }
 _LIFETIMES = {
     "transient": "each flip in arithmetic lasts for one operation of one sample, each in a parameter for a whole trial",

@@ -36,10 +36,13 @@ void small(
     #pragma HLS ARRAY_PARTITION variable=layer3_out complete dim=0
 
     corrected[0] = nnet::protected_dense<input_t, layer2_t, config2>(x, layer2_out, w2, b2, guard); // fc0
+    codesign::tap_outputs<layer2_t, 5>(layer2_out, 0);
 
     nnet::relu<layer2_t, layer3_t, relu_config3>(layer2_out, layer3_out); // relu0
+    codesign::tap_outputs<layer3_t, 5>(layer3_out, 1);
 
     corrected[1] = nnet::protected_dense<layer3_t, result_t, config4>(layer3_out, layer4_out, w4, b4, guard); // fc1
+    codesign::tap_outputs<result_t, 3>(layer4_out, 2);
 
     status = codesign::sticky<2>(corrected);
 }
