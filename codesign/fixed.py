@@ -94,11 +94,6 @@ class FixedPoint:
             raise ConfigError(f"type '{text}': {error}") from None
         return cls(bits, bits if integer is None else int(integer), not unsigned, *modes)
 
-    @classmethod
-    def from_qkeras(cls, bits: int, integer: int, signed: bool) -> "FixedPoint":
-        """QKeras does not count the sign bit in `integer`; this is the one place that adds it."""
-        return cls(bits, integer + int(signed), signed)
-
     def __str__(self) -> str:
         name = "fixed" if self.signed else "ufixed"
         return f"{name}<{self.width},{self.integer},{self.rounding},{self.overflow}>"

@@ -10,7 +10,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -402,13 +402,6 @@ class Study:
         parsed = {name: getattr(self, name) for name in _File.model_fields}
         content = {name: dict(part) if isinstance(part, _Section) else part for name, part in parsed.items()}
         return digest_of(json.dumps(content, sort_keys=True, default=asdict), self.builder_source)
-
-    def with_evaluations(self, evaluations: int) -> "Study":
-        """The same study with another budget; `initial` shrinks with it."""
-        if evaluations < 1:
-            raise ConfigError(f"found {evaluations} evaluations, expected at least 1")
-        initial = min(self.search.initial, evaluations)
-        return replace(self, search=SearchSection(evaluations=evaluations, initial=initial))
 
 
 def load_study(path: Path) -> Study:

@@ -176,11 +176,6 @@ def test_modes_given_as_text_are_modes() -> None:
         FixedPoint(4, 4, True, "UP")  # type: ignore[arg-type]
 
 
-def test_qkeras_leaves_the_sign_bit_out() -> None:
-    assert FixedPoint.from_qkeras(8, 2, signed=True) == FixedPoint(8, 3)
-    assert FixedPoint.from_qkeras(8, 2, signed=False) == FixedPoint(8, 2, signed=False)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1.7e308, 2.0**52])
 def test_what_cannot_be_quantised_is_refused(value: float) -> None:
     with pytest.raises(ConfigError):

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from codesign.errors import ConfigError, StoreError
 from codesign.report import facts, figures
 from codesign.report.page import render, write_report
+from codesign.report.text import outcome_text
 from codesign.search.folder import RunFolder
 
 RESULT = Path(__file__).parent / "data" / "report_result.json"
@@ -316,3 +317,13 @@ def test_a_design_that_missed_the_fresh_campaign_is_named(result: dict[str, Any]
     assert "2 cheaper designs met the requirement in the search but not in this campaign: number 3, 5." in render(
         result
     )
+
+
+# ---------------------------------------------------------------- the terminal
+
+
+def test_what_a_board_lacks_is_said(result: dict[str, Any]) -> None:
+    nearest = {**result["best"], "broken": ["capacity"], "shortfalls": ["LUT: 9 needed, tiny has 5 (4 too few)"]}
+    nearest["margins"] = {**nearest["margins"], "capacity": -0.8}
+    text = outcome_text({**result, "best": None, "nearest": nearest})
+    assert "misses capacity by 0.8\n  LUT: 9 needed, tiny has 5 (4 too few)\n" in text

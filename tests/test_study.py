@@ -134,13 +134,6 @@ def test_digest(tmp_path: Path) -> None:
     assert study.digest != load_study(write(tmp_path, builder="INPUT_TYPE = 'ufixed<6,1>'\n")).digest
 
 
-def test_another_budget(tmp_path: Path) -> None:
-    search = load(tmp_path).with_evaluations(2).search
-    assert (search.evaluations, search.initial) == (2, 2)
-    with pytest.raises(ConfigError, match="found 0 evaluations"):
-        load(tmp_path).with_evaluations(0)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

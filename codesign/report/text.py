@@ -50,6 +50,7 @@ def outcome_text(result: dict[str, Any]) -> str:
         margins = chosen["margins"]
         missed = ", ".join(f"{name} by {-margins[name]:.4g}" if name in margins else name for name in chosen["broken"])
         lines = [f"no design meets the requirements; nearest is number {chosen['id']}, which misses {missed}"]
+        lines += [f"  {line}" for line in chosen["shortfalls"]]
     lines += [
         _row("", ("LUT", "DSP", "cycles", "accuracy", "under faults")),
         _row("chosen", _figures(chosen)),

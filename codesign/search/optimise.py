@@ -129,7 +129,13 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "faults": study.faults.model_dump(mode="json"),
         "hardware": {**study.hardware.model_dump(), "capacity": vars(evaluator.board)},
         "best": best if fresh else None,
-        "nearest": None if fresh else {**best, "broken": chosen.broken or ["accuracy_faulty in a fresh campaign"]},
+        "nearest": None
+        if fresh
+        else {
+            **best,
+            "broken": chosen.broken or ["accuracy_faulty in a fresh campaign"],
+            "shortfalls": evaluator.board.shortfalls(chosen.resources),
+        },
         "missed_fresh_campaign": missed,
         "baselines": {name: evaluation.to_json() for name, evaluation in baselines.items()},
         "evaluations": named,
