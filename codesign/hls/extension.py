@@ -16,7 +16,6 @@ from hls4ml.writer.vitis_writer import VitisWriter
 from hls4ml.writer.vivado_writer import VivadoWriter
 
 from codesign.assets import asset
-from codesign.hls.project import BACKENDS
 from codesign.network import Parameter
 
 HEADERS = ("codesign_taps.h", "codesign_vote.h", "codesign_dense.h")
@@ -73,7 +72,7 @@ def register() -> None:
     get_backend("Vivado").register_template(ProtectedDenseConfig)
     get_backend("Vivado").register_template(ProtectedDenseFunction)
     folder = asset("hls_templates")
-    for backend in BACKENDS:
+    for backend in _WRITERS:
         for header in HEADERS:
             get_backend(backend).register_source(Path(folder / header).resolve())
 
@@ -112,9 +111,12 @@ class _VitisProject(_OwnGlue, VitisWriter):
     pass
 
 
+_WRITERS = {"Vivado": _VivadoProject, "Vitis": _VitisProject}
+
+
 def writer(backend: str, tables: dict[str, Parameter]) -> Any:
     """hls4ml's project writer of that backend; `tables` holds the parameters by their C++ names."""
-    return {"Vivado": _VivadoProject, "Vitis": _VitisProject}[backend](tables)
+    return _WRITERS[backend](tables)
 
 
 _C_TYPES = ((8, "signed char"), (16, "short"), (32, "int"), (64, "long long"))
