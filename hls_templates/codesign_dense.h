@@ -43,9 +43,7 @@ template <class T, class raw_T> T from_raw(raw_T raw) {
 }
 template <class T> ap_int<T::width> bits_of(T value) {
     #pragma HLS INLINE
-    ap_int<T::width> bits;
-    bits.range(T::width - 1, 0) = value.range(T::width - 1, 0);
-    return bits;
+    return ap_int<T::width>(value.range(T::width - 1, 0));
 }
 
 // A leaf that is always zero needs no adder in any copy; a guard on it would make one.
