@@ -1,0 +1,1 @@
+// The kernels need nothing of hls4ml's header but its name.
