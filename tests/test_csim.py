@@ -25,7 +25,7 @@ from codesign.protection import LayerPlan, ProtectionPlan
 GOLDEN = Path(__file__).parent / "data" / "golden"
 GOLDEN_FILES = [
     *(f"firmware/{name}" for name in ("small.cpp", "small.h", "parameters.h", "defines.h", "weights/w2.h")),
-    *("small_test.cpp", "csim.cpp", "build_csim.sh", "project.tcl"),
+    *("csim.cpp", "build_csim.sh", "project.tcl"),
 ]
 NO_FAULTS = np.zeros(0, FAULT)
 SAMPLES = 40
