@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codesign.errors import CodesignError, ConfigError
+from codesign.errors import CodesignError, ConfigError, one_of
 
 if TYPE_CHECKING:
     from codesign.campaign.run import CampaignResult
@@ -248,13 +248,13 @@ def export(
     ] = None,
 ) -> None:
     """Write the HLS project of a design."""
-    from codesign.hls.project import ProjectOptions, check_backend, write_project
+    from codesign.hls.project import BACKENDS, ProjectOptions, write_project
     from codesign.search.folder import RunFolder
 
     folder = RunFolder(run)
     chosen, hardware = folder.design(design), folder.result()["hardware"]
     network, plan = folder.load(chosen["network"], chosen["plan"])
-    wanted = check_backend(backend or hardware["backend"])
+    wanted = one_of("backend", backend or hardware["backend"], BACKENDS)
     target = out or folder.path / "export" / f"{chosen['id']}-{wanted}"
     options = ProjectOptions(wanted, hardware["capacity"]["part"], hardware["clock_ns"])
     print(write_project(network, plan, target, options, folder.samples()).folder)
@@ -361,15 +361,15 @@ def _campaign(
     from dataclasses import replace
 
     from codesign.campaign.requirement import Requirement
-    from codesign.campaign.run import check_simulator, replay, run_campaign
+    from codesign.campaign.run import SIMULATORS, replay, run_campaign
     from codesign.campaign.store import Store
     from codesign.progress import bar, say
     from codesign.protection import ProtectionPlan
     from codesign.search.evaluate import fault_model
-    from codesign.search.optimise import identity
+    from codesign.search.folder import identity
 
     loaded = _study(study)
-    chosen = check_simulator(simulator)
+    chosen = one_of("simulator", simulator, SIMULATORS)
     requirements = [Requirement.parse(text) for text in require]
     model = fault_model(loaded, ber)
     model = model if seed is None else replace(model, seed=seed)
@@ -415,8 +415,7 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
     from codesign.resources.vendor import read_report
     from codesign.search.folder import RunFolder
 
-    if source not in ("estimate", "vivado", "vitis"):
-        raise ConfigError(f"unknown source '{source}', choose from estimate, vivado, vitis")
+    one_of("source", source, ("estimate", "vivado", "vitis"))
     if not what.exists():
         raise ConfigError(f"no project, run or report {what}")
     best = RunFolder(what).project

@@ -1,6 +1,11 @@
 """Errors a user can act on. The command line turns each into one line and exit code 2."""
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=str)
 
 
 class CodesignError(Exception):
@@ -31,3 +36,17 @@ class ToolError(CodesignError):
 
 class MismatchError(CodesignError):
     """Two simulators that must agree integer for integer do not."""
+
+
+def did_you_mean(word: str, known: Sequence[str], otherwise: str) -> str:
+    """The end of a message: the known word most like this one, or `otherwise` and all of them."""
+    alike = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {alike[0]!r}?" if alike else f"; {otherwise} {', '.join(known)}"
+
+
+def one_of(what: str, given: str, known: tuple[Name, ...]) -> Name:
+    """The name, if it is known; ConfigError lists the known ones otherwise."""
+    for name in known:
+        if given == name:
+            return name
+    raise ConfigError(f"unknown {what} '{given}', choose from {', '.join(known)}")

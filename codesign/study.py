@@ -5,7 +5,6 @@ file, the key, what was found and what was expected. A design variable given as 
 fixed; a list or an inclusive ``{low, high}`` range makes it searched.
 """
 
-import difflib
 import json
 import math
 import tomllib
@@ -27,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, did_you_mean
 from codesign.files import digest_of
 from codesign.protection import Mechanism
 
@@ -35,6 +34,7 @@ Value = int | float | str
 
 # TensorFlow and NumPy take 32-bit seeds.
 MAX_SEED = 2**32 - 1
+_KNOWN = "known keys:"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _parse_range(name: str, domain: _Domain, given: dict[str, object]) -> Variab
         raise ValueError(f"found a range, expected {domain.expected}")
     for key in given:
         if key not in ("low", "high"):
-            raise ValueError(f"unknown key {key!r} in a range{_did_you_mean(key, ['low', 'high'])}")
+            raise ValueError(f"unknown key {key!r} in a range{did_you_mean(key, ['low', 'high'], _KNOWN)}")
     if len(given) < 2:
         raise ValueError(f"found {_short(given)}, expected a range with both low and high")
     low, high = domain.check(given["low"]), domain.check(given["high"])
@@ -172,7 +172,7 @@ class Design:
         names = [field.name for field in fields(cls)]
         for key in data:
             if key not in names:
-                raise ConfigError(f"{where}: unknown key {key!r}{_did_you_mean(str(key), names)}")
+                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), names, _KNOWN)}")
         for name in names:
             if name not in data:
                 raise ConfigError(f"{where}: missing key '{name}'")
@@ -467,11 +467,6 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _did_you_mean(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-
-
 def _explain(error: ValidationError) -> str:
     """One line for the first problem; an unknown key goes first, since it often causes the others."""
     problems = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
@@ -480,7 +475,7 @@ def _explain(error: ValidationError) -> str:
     match first["type"]:
         case "extra_forbidden":
             known = list(_section_at(path[:-1]).model_fields)
-            return f"{_where(path[:-1])}unknown key {path[-1]!r}{_did_you_mean(path[-1], known)}"
+            return f"{_where(path[:-1])}unknown key {path[-1]!r}{did_you_mean(path[-1], known, _KNOWN)}"
         case "missing" if len(path) == 1 and _is_section(path[0]):
             return f"missing section [{path[0]}]"
         case "missing":

@@ -17,7 +17,7 @@ import studies
 import codesign.cli as cli
 from codesign.campaign.store import Store
 from codesign.search.evaluate import Evaluation, Evaluator
-from codesign.search.optimise import identity
+from codesign.search.folder import identity
 from codesign.study import Design, load_study
 
 KILLS = 8

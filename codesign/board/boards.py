@@ -1,6 +1,5 @@
 """Boards and their capacities, one TOML file each in `boards/`."""
 
-import difflib
 import math
 import tomllib
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from codesign.assets import asset
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, did_you_mean
 
 # hls4ml backends; only VivadoAccelerator ends in a bitstream, the others in an IP core.
 FLOWS = ("VivadoAccelerator", "Vivado", "Vitis")
@@ -69,7 +68,9 @@ def load_board(name_or_path: str | Path) -> Board:
     if path.suffix == ".toml":
         return _read(path)
     if str(name_or_path) not in board_names():
-        raise ConfigError(f"unknown board '{name_or_path}'{_nearest(str(name_or_path), board_names())}")
+        raise ConfigError(
+            f"unknown board '{name_or_path}'{did_you_mean(str(name_or_path), board_names(), 'known are')}"
+        )
     return _read(asset("boards") / f"{name_or_path}.toml")
 
 
@@ -88,7 +89,7 @@ def _board(table: dict[str, Any], path: Path) -> Board:
     known = [field.name for field in fields(Board)]
     for key in table:
         if key not in known:
-            raise ConfigError(f"board file {path}: unknown key '{key}'{_nearest(key, known)}")
+            raise ConfigError(f"board file {path}: unknown key '{key}'{did_you_mean(key, known, 'known are')}")
     if missing := [key for key in known if key not in table]:
         raise ConfigError(f"board file {path}: missing {', '.join(missing)}")
     for key, value in table.items():
@@ -117,9 +118,3 @@ _RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "clock_ns": ("nanoseconds > 0", _is_period),
     "flow": (f"one of {', '.join(FLOWS)}", lambda value: isinstance(value, str) and value in FLOWS),
 }
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    """The known word most like this one, or all of them where none is alike."""
-    alike = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{alike[0]}'?" if alike else f"; known are {', '.join(known)}"

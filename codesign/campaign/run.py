@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from codesign.campaign.statistics import Interval, clustered_wilson
 from codesign.campaign.store import Store
 from codesign.engine.fast import EngineSimulator
 from codesign.engine.reference import ReferenceSimulator
-from codesign.errors import ConfigError, MismatchError
+from codesign.errors import ConfigError, MismatchError, one_of
 from codesign.faults import FaultArray, FaultModel, FaultSpace
 from codesign.files import digest_of
 from codesign.fixed import Ints
@@ -22,7 +22,7 @@ from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 
 SimulatorName = Literal["engine", "csim", "reference"]
-SIMULATORS: tuple[SimulatorName, ...] = ("engine", "csim", "reference")
+SIMULATORS: tuple[SimulatorName, ...] = get_args(SimulatorName)
 BATCH_TRIALS = 25
 
 
@@ -183,7 +183,7 @@ def campaign_key(
 
 def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, raw: Ints) -> Simulator:
     """The simulator of that name; `csim` writes and compiles a project of its own (cached)."""
-    if check_simulator(name) == "engine":
+    if one_of("simulator", name, SIMULATORS) == "engine":
         return EngineSimulator(network, plan, raw)
     if name == "reference":
         return ReferenceSimulator(network, plan, raw)
@@ -192,14 +192,6 @@ def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, 
 
     with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
         return CsimSimulator(write_project(network, plan, Path(folder) / "project"), raw)
-
-
-def check_simulator(name: str) -> SimulatorName:
-    """The name, if it is a simulator's; ConfigError lists them otherwise."""
-    for known in SIMULATORS:
-        if name == known:
-            return known
-    raise ConfigError(f"unknown simulator '{name}', choose from {', '.join(SIMULATORS)}")
 
 
 def replay(

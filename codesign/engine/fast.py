@@ -17,6 +17,8 @@ from codesign.protection import REPLICAS, ProtectionPlan
 
 # Products gathered at once for partial sums: bounds the memory, not the result.
 _CHUNK_PRODUCTS = 1 << 22
+# The fields that find a neuron's word; a spread list holds row numbers in `sample`.
+_WORD = ("sample", "neuron")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class EngineSimulator:
         if len(registers):
             touched = self._touched(registers, rows, len(golden.leaving))
             leaving = _updated(golden.leaving[touched], touched, rows, leaving)
-            leaving = _flipped(leaving, _spread(registers, touched), layer.result)
+            leaving = _flipped(leaving, _spread(registers, touched), layer.result, *_WORD)
             rows = touched
         changed = (leaving != golden.leaving[rows]).any(axis=1)
         return rows[changed], leaving[changed]
@@ -115,7 +117,7 @@ class EngineSimulator:
             strikes.append(_on_adders(_spread(adders, touched), self._spans[index]))
         if strikes:
             _strike(operands, self._cuts[index], _joined(strikes), sums)
-        return _flipped(sums, _spread(voters, touched), layer.acc) if len(voters) else sums
+        return _flipped(sums, _spread(voters, touched), layer.acc, *_WORD) if len(voters) else sums
 
 
 def _updated(golden: Ints, touched: Ints, rows: Ints, values: Ints) -> Ints:
@@ -125,25 +127,19 @@ def _updated(golden: Ints, touched: Ints, rows: Ints, values: Ints) -> Ints:
     return golden
 
 
-def _flipped(values: Ints, faults: FaultArray, of: FixedPoint) -> Ints:
-    """Words of shape (rows, n_out) with the list's bits inverted; `sample` holds row numbers."""
+def _flipped(values: Ints, faults: FaultArray, of: FixedPoint, *index: str) -> Ints:
+    """Words with the list's bits inverted, a bit that is listed twice twice; `index` names the faults' fields
+    that find a word in `values`.
+    """
     mask = np.zeros_like(values)
-    np.bitwise_xor.at(mask, (faults["sample"], faults["neuron"]), np.int64(1) << faults["bit"].astype(np.int64))
+    np.bitwise_xor.at(mask, tuple(faults[name] for name in index), np.int64(1) << faults["bit"].astype(np.int64))
     return wrap(values ^ mask, of)
 
 
 def _faulty_parameters(layer: Layer, faults: FaultArray) -> tuple[Ints, Ints]:
-    """Parameters with the flips of the list; a bit that is listed twice flips twice."""
-    weights, biases = layer.w.raw.copy(), layer.b.raw.copy()
-    on_weights = faults[faults["target"] == Target.WEIGHT]
-    mask = np.zeros_like(weights)
-    np.bitwise_xor.at(
-        mask, (on_weights["position"], on_weights["neuron"]), np.int64(1) << on_weights["bit"].astype(np.int64)
-    )
-    on_biases = faults[faults["target"] == Target.BIAS]
-    bias_mask = np.zeros_like(biases)
-    np.bitwise_xor.at(bias_mask, on_biases["neuron"], np.int64(1) << on_biases["bit"].astype(np.int64))
-    return wrap(weights ^ mask, layer.w.type), wrap(biases ^ bias_mask, layer.b.type)
+    on_weights, on_biases = (faults[faults["target"] == target] for target in (Target.WEIGHT, Target.BIAS))
+    weights = _flipped(layer.w.raw, on_weights, layer.w.type, "position", "neuron")
+    return weights, _flipped(layer.b.raw, on_biases, layer.b.type, "neuron")
 
 
 def _spread(faults: FaultArray, touched: Ints) -> FaultArray:

@@ -10,35 +10,25 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from codesign.assets import asset
 from codesign.errors import CodesignError, ConfigError, ToolError
 from codesign.files import digest_of
-from codesign.fixed import FixedPoint, Ints, to_real
+from codesign.fixed import Ints, to_real
 from codesign.network import Kind, Layer, Network, Parameter, forward
 from codesign.protection import ProtectionPlan
 
 Backend = Literal["Vivado", "Vitis"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 INPUT_NAME = "x"
 MANIFEST = "codesign.json"
 CSIM_SOURCE = "csim.cpp"
 CSIM_SCRIPT = "build_csim.sh"
 # One status bit a protected layer, in a 32-bit register.
 MAX_PROTECTED_LAYERS = 32
-
-
-BACKENDS: tuple[Backend, ...] = ("Vivado", "Vitis")
-
-
-def check_backend(name: str) -> Backend:
-    """The name, if it is a backend's; ConfigError lists them otherwise."""
-    for known in BACKENDS:
-        if name == known:
-            return known
-    raise ConfigError(f"unknown backend '{name}', choose from {', '.join(BACKENDS)}")
 
 
 @dataclass(frozen=True)
@@ -152,7 +142,7 @@ def _graph(network: Network, plan: ProtectionPlan, folder: Path, options: Projec
     layers: list[dict[str, Any]] = [
         {"class_name": "InputLayer", "name": INPUT_NAME, "data_format": "channels_last", "input_shape": [network.n_in]}
     ]
-    types: dict[str, Any] = {INPUT_NAME: {"Precision": {"result": _text(network.input_type)}}}
+    types: dict[str, Any] = {INPUT_NAME: {"Precision": {"result": str(network.input_type)}}}
     flag = 0
     for index, layer in enumerate(network.layers):
         before = layers[-1]["name"]
@@ -162,7 +152,7 @@ def _graph(network: Network, plan: ProtectionPlan, folder: Path, options: Projec
             flag += 1
         else:
             layers.append({**_relu(layer), "inputs": [before]})
-            types[layer.name] = {"Precision": {"result": _text(layer.result)}}
+            types[layer.name] = {"Precision": {"result": str(layer.result)}}
     config = {
         "Backend": options.backend,
         "OutputDir": str(folder),
@@ -182,10 +172,6 @@ def _graph(network: Network, plan: ProtectionPlan, folder: Path, options: Projec
         return ModelGraph.from_layer_list(config, layers, inputs=[INPUT_NAME], outputs=[network.layers[-1].name])
 
 
-def _text(of: FixedPoint) -> str:
-    return f"{of},0>".replace(">,", ",")
-
-
 def _dense(layer: Layer, index: int, flag: int, plan: ProtectionPlan) -> dict[str, Any]:
     return {
         "class_name": "ProtectedDense",
@@ -202,10 +188,10 @@ def _dense(layer: Layer, index: int, flag: int, plan: ProtectionPlan) -> dict[st
 
 def _dense_types(layer: Layer) -> dict[str, str]:
     return {
-        "weight": _text(layer.w.type),
-        "bias": _text(layer.b.type),
-        "accum": _text(layer.acc),
-        "result": _text(layer.result),
+        "weight": str(layer.w.type),
+        "bias": str(layer.b.type),
+        "accum": str(layer.acc),
+        "result": str(layer.result),
     }
 
 

@@ -3,18 +3,21 @@
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codesign.errors import ConfigError, StoreError
-from codesign.files import write_atomically
+from codesign.files import digest_of, write_atomically
 from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
+from codesign.study import Study
 
+# Raise it when designs, their plans or their figures come out otherwise than before: old runs cannot be continued.
+RECIPE = 3
 _NEEDED = ("best", "nearest", "baselines", "evaluations", "hardware")
 
 
@@ -113,3 +116,9 @@ class RunFolder:
             if evaluation["id"] == number:
                 return dict(evaluation)
         raise ConfigError(f"{self.path}: no design {number}; there are 0..{len(result['evaluations']) - 1}")
+
+
+def identity(study: Study) -> str:
+    """What a run folder belongs to. A larger budget continues the same search, so it does not count."""
+    endless = replace(study, search=study.search.model_copy(update={"evaluations": 0}))
+    return digest_of(endless.digest, str(RECIPE))

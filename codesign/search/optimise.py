@@ -13,7 +13,7 @@ from codesign import __version__
 from codesign.campaign.run import replay
 from codesign.campaign.store import Store
 from codesign.errors import MismatchError
-from codesign.files import digest_of, locked, write_atomically
+from codesign.files import locked, write_atomically
 from codesign.fixed import MAX_WIDTH
 from codesign.hls.csim import CsimSimulator
 from codesign.hls.project import ProjectOptions, write_project
@@ -21,13 +21,11 @@ from codesign.network import Network, forward
 from codesign.progress import bar, say
 from codesign.protection import ProtectionPlan
 from codesign.search.evaluate import Evaluation, Evaluator
-from codesign.search.folder import RunFolder
+from codesign.search.folder import RunFolder, identity
 from codesign.search.propose import Proposer, rank
 from codesign.study import Design, Study
 
 VERIFIED_TRIALS = 5
-# Raise it when designs, their plans or their figures come out otherwise than before: old runs cannot be continued.
-RECIPE = 3
 _VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
 
 
@@ -59,12 +57,6 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
     result["seconds"] = seconds
     folder.write_result(result)
     return Outcome(result, result["best"] is not None)
-
-
-def identity(study: Study) -> str:
-    """What a run folder belongs to. A larger budget continues the same search, so it does not count."""
-    endless = replace(study, search=study.search.model_copy(update={"evaluations": 0}))
-    return digest_of(endless.digest, str(RECIPE))
 
 
 def _keep_study(study: Study, folder: RunFolder) -> None:
@@ -129,13 +121,7 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "faults": study.faults.model_dump(mode="json"),
         "hardware": {**study.hardware.model_dump(), "capacity": vars(evaluator.board)},
         "best": best if fresh else None,
-        "nearest": None
-        if fresh
-        else {
-            **best,
-            "broken": chosen.broken or ["accuracy_faulty in a fresh campaign"],
-            "shortfalls": evaluator.board.shortfalls(chosen.resources),
-        },
+        "nearest": None if fresh else {**best, **_missing(evaluator, chosen)},
         "missed_fresh_campaign": missed,
         "baselines": {name: evaluation.to_json() for name, evaluation in baselines.items()},
         "evaluations": named,
@@ -144,6 +130,12 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "layers": _layers(*_built(folder, evaluator, chosen)),
         "versions": _versions(),
     }
+
+
+def _missing(evaluator: Evaluator, nearest: Evaluation) -> dict[str, Any]:
+    """What the nearest design lacks: the constraints that it breaks, and what the board has too little of."""
+    broken = nearest.broken or ["accuracy_faulty in a fresh campaign"]
+    return {"broken": broken, "shortfalls": evaluator.board.shortfalls(nearest.resources)}
 
 
 def _choose(
