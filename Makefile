@@ -1,7 +1,7 @@
 # `make` alone explains the targets. Everything runs from .venv, which is made when it is missing or out of date.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help demo test test-fast test-slow lint format lock env clean
+.PHONY: help demo test test-fast test-slow bench lint format lock env clean
 
 PIP_TOOLS := pip-tools==7.6.2
 BIN := .venv/bin
@@ -38,15 +38,20 @@ test-fast: env ## only the tests that neither compile C++ nor need TensorFlow
 test-slow: env ## the slow tests, which CI runs too
 	$(BIN)/python -m pytest -m slow
 
-lint: env ## ruff, mypy --strict and the import order of the package
+bench: env ## measure the C-simulation against plain hls4ml's
+	$(BIN)/python benchmarks/csim.py
+
+lint: env ## ruff, mypy --strict, clang-format and the import order of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror hls_templates/*.h tests/cxx/*
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_imports.py
 
 format: env ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i hls_templates/*.h tests/cxx/*
 
 lock: ## write requirements.lock again after a change of pyproject.toml's dependencies
 	$(CHECKED) -m venv --clear .venv-lock

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError
 from codesign.files import digest_of
 from codesign.fixed import Ints
-from codesign.network import Network, product_type
-from codesign.protection import REPLICAS, ProtectionPlan
+from codesign.network import Layer, Network, product_type
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 
 ALL_SAMPLES = -1
+ALL_STEPS = -1
+# As a neuron: the shared unit of a layer that recomputes, in whatever it computes.
+UNIT = -1
 
 
 class Target(IntEnum):
@@ -53,8 +56,9 @@ class Lifetime(StrEnum):
     PERSISTENT = "persistent"
 
 
-# The fields of a FaultSite, and the sample it strikes (ALL_SAMPLES for the whole trial).
-FIELDS = ("layer", "target", "neuron", "position", "replica", "bit", "sample")
+# The fields of a FaultSite, the sample that it strikes (ALL_SAMPLES for the whole trial), and which use of the
+# struck unit within the sample (ALL_STEPS for every one).
+FIELDS = ("layer", "target", "neuron", "position", "replica", "bit", "sample", "step")
 FAULT = np.dtype([(name, np.int32) for name in FIELDS])
 FaultArray = NDArray[np.void]
 
@@ -63,10 +67,12 @@ FaultArray = NDArray[np.void]
 class FaultSite:
     """One bit. `layer` is an index into `Network.layers`, bit 0 the least significant.
 
-    `position` is the input of a weight or a product, or the adder of an accumulator (see
-    `network.adder_spans`). A product's bits are those of `network.product_type`, an activation's those of
-    the layer's result, a voter's the hardened ones of its accumulator.
-    `replica` counts the copies of hardened bits; what exists once has replica 0.
+    `neuron` is the output channel. `position` is the input of a weight, or the multiplier of a product, or the adder
+    of an accumulator among those that a neuron has (see `network.adder_spans`). A product's bits are those of
+    `network.product_type`, an activation's those of the layer's result, a voter's the hardened ones of its
+    accumulator, a parameter's those of its stored word. `replica` counts the copies of what is hardened; what exists
+    once has replica 0. Replicas 1 and 2 of a neuron that is recomputed are computed by the layer's shared unit:
+    `position` counts its multipliers and adders, and the neuron UNIT stands for the unit itself.
     """
 
     layer: int
@@ -76,14 +82,19 @@ class FaultSite:
     replica: int = 0
     bit: int = 0
 
-    def at(self, sample: int = ALL_SAMPLES) -> FaultArray:
-        """A fault list with this one fault."""
-        return fault_array([(self.layer, self.target, self.neuron, self.position, self.replica, self.bit, sample)])
+    def at(self, sample: int = ALL_SAMPLES, step: int = ALL_STEPS) -> FaultArray:
+        """A fault list with this one fault.
+
+        `step` is the use of the unit within the sample: pixel * reuse_factor + pass for products and
+        accumulators (of a shared unit pixel * passes + pass), the pixel for activations and voters.
+        """
+        site = (self.layer, self.target, self.neuron, self.position, self.replica, self.bit)
+        return fault_array([(*site, sample, step)])
 
 
 def fault_array(rows: list[tuple[int, ...]]) -> FaultArray:
-    """A fault list from tuples in the order of FIELDS."""
-    return np.array([tuple(int(v) for v in row) for row in rows], FAULT)
+    """A fault list from tuples in the order of FIELDS; without its last one a fault strikes every step."""
+    return np.array([(*map(int, row), ALL_STEPS)[: len(FIELDS)] for row in rows], FAULT)
 
 
 @dataclass(frozen=True)
@@ -135,44 +146,50 @@ def _target(value: "Target | str | int") -> Target:
 
 @dataclass(frozen=True)
 class Segment:
-    """Fault bits of one layer, target and replica, numbered sample by sample, neuron by neuron.
+    """Fault bits of one layer, target and replica, numbered sample by sample, step by step, neuron by neuron.
 
-    `bits[j]` bits from `lowest[j]` up exist at each of `positions` places of neuron j.
+    `bits[j]` bits from `lowest[j]` up exist at each of `positions` places of neuron j. `steps` is 0 for what is
+    struck for the whole trial.
     """
 
     layer: int
     target: Target
     replica: int
     samples: int
+    steps: int
     positions: int
     lowest: Ints
     bits: Ints
+    of_unit: bool = False
 
     @cached_property
     def starts(self) -> Ints:
-        """First bit number of each neuron within a sample, and the total, shape (n_out + 1,)."""
+        """First bit number of each neuron within a step, and the total, shape (neurons + 1,)."""
         starts: Ints = np.concatenate([[0], np.cumsum(self.bits * self.positions)]).astype(np.int64)
         return starts
 
     @property
     def size(self) -> int:
-        return int(self.starts[-1]) * self.samples
+        return int(self.starts[-1]) * self.samples * max(self.steps, 1)
 
     @property
     def stream(self) -> int:
         """Number of the random stream; unaffected by the plan, so that plans share their draws."""
         return (int(self.target) << 32) | (self.layer << 8) | self.replica
 
-    def decode(self, numbers: Ints, sample_wide: bool) -> FaultArray:
+    def decode(self, numbers: Ints) -> FaultArray:
         """Turn bit numbers within this segment into faults."""
-        sample, rest = np.divmod(numbers, self.starts[-1])
+        time, rest = np.divmod(numbers, self.starts[-1])
         neuron = np.searchsorted(self.starts, rest, side="right") - 1
         position, bit = np.divmod(rest - self.starts[neuron], self.bits[neuron])
         faults = np.zeros(len(numbers), FAULT)
         faults["layer"], faults["target"], faults["replica"] = self.layer, int(self.target), self.replica
-        faults["neuron"], faults["position"] = neuron, position
+        faults["neuron"], faults["position"] = UNIT if self.of_unit else neuron, position
         faults["bit"] = bit + self.lowest[neuron]
-        faults["sample"] = ALL_SAMPLES if sample_wide else sample
+        if self.steps:
+            faults["sample"], faults["step"] = np.divmod(time, self.steps)
+        else:
+            faults["sample"], faults["step"] = ALL_SAMPLES, ALL_STEPS
         return faults
 
 
@@ -186,8 +203,7 @@ class FaultSpace:
             segment
             for target in model.targets
             for index, layer in enumerate(network.layers)
-            if layer.protectable or target is Target.ACTIVATION
-            for segment in _segments(network, index, target, plan.hardened(layer), model.lifetime, n_samples)
+            for segment in _Sites(network, index, plan.of_layer(layer)).segments(target, model.lifetime, n_samples)
             if segment.size
         ]
 
@@ -204,18 +220,14 @@ class FaultSpace:
         parts = []
         for segment in self.segments:
             generator = _philox(self.model.seed, trial, segment.stream)
-            parts.append(self._decode(segment, _bernoulli(generator, self.model.ber, segment.size)))
+            parts.append(segment.decode(_bernoulli(generator, self.model.ber, segment.size)))
         return np.concatenate(parts) if parts else np.zeros(0, FAULT)
-
-    def _decode(self, segment: Segment, numbers: Ints) -> FaultArray:
-        return segment.decode(numbers, segment.target.stored or self.model.lifetime is Lifetime.PERSISTENT)
 
     def _decode_all(self, numbers: Ints) -> FaultArray:
         ends = np.cumsum([segment.size for segment in self.segments])
         owner = np.searchsorted(ends, numbers, side="right")
         parts = [
-            self._decode(segment, numbers[owner == i] - (ends[i] - segment.size))
-            for i, segment in enumerate(self.segments)
+            segment.decode(numbers[owner == i] - (ends[i] - segment.size)) for i, segment in enumerate(self.segments)
         ]
         return np.concatenate(parts)
 
@@ -230,31 +242,64 @@ class FaultSpace:
         return np.array(sorted(chosen), np.int64)
 
 
-def _segments(
-    network: Network, index: int, target: Target, hardened: Ints, lifetime: Lifetime, n_samples: int
-) -> list[Segment]:
-    layer = network.layers[index]
-    samples = 1 if target.stored or lifetime is Lifetime.PERSISTENT else n_samples
-    every = np.zeros(layer.n_out, np.int64)
+class _Sites:
+    """The bits that exist in one layer under its plan."""
 
-    def segment(positions: int, lowest: Ints, bits: Ints, replica: int = 0) -> Segment:
-        return Segment(index, target, replica, samples, positions, lowest, bits)
+    def __init__(self, network: Network, index: int, plan: LayerPlan) -> None:
+        self._index, self._plan = index, plan
+        self._layer: Layer = network.layers[index]
+        self._source = network.input_of(index)
 
-    match target:
-        case Target.WEIGHT:
-            return [segment(layer.n_in, every, every + layer.w.type.width)]
-        case Target.BIAS:
-            return [segment(1, every, every + layer.b.type.width)]
-        case Target.PRODUCT:
-            return [segment(layer.n_in, every, every + product_type(layer, network.input_of(index)).width)]
-        case Target.ACTIVATION:
-            return [segment(1, every, every + layer.result.width)]
-        case Target.VOTER:
-            return [segment(1, layer.acc.width - hardened, hardened)]
-        case Target.ACCUMULATOR:
-            first = segment(layer.n_in, every, every + layer.acc.width)
-            cut = layer.acc.width - hardened
-            return [first, *(segment(layer.n_in, cut, hardened, replica) for replica in range(1, REPLICAS))]
+    def segments(self, target: Target, lifetime: Lifetime, n_samples: int) -> list[Segment]:
+        whole_trial = target.stored or lifetime is Lifetime.PERSISTENT
+        samples = 1 if whole_trial else n_samples
+        found = []
+        for replica, positions, steps, lowest, bits in self._places(target):
+            of_unit = whole_trial and replica > 0 and self._recomputes and not target.stored
+            if of_unit:  # one unit, whatever it computes; its second use is no second unit
+                exists = replica == 1 and bool(bits.any())
+                lowest, bits = np.zeros(1, np.int64), bits.max(initial=0, keepdims=True) * exists
+            steps = 0 if whole_trial else steps
+            found.append(Segment(self._index, target, replica, samples, steps, positions, lowest, bits, of_unit))
+        return found
+
+    @property
+    def _recomputes(self) -> bool:
+        return self._plan.mechanism is Mechanism.RECOMPUTE
+
+    def _places(self, target: Target) -> list[tuple[int, int, int, Ints, Ints]]:
+        """Replica, positions, steps, lowest bits and numbers of bits."""
+        layer, plan = self._layer, self._plan
+        every = np.zeros(layer.neurons, np.int64)
+        if target is Target.ACTIVATION:
+            return [(0, 1, layer.pixels, every, every + layer.result.width)] if layer.has_registers else []
+        if not layer.protectable:
+            return []
+        hardened = np.array(plan.hardened_bits, np.int64)
+        cut = layer.acc.width - hardened
+        if target is Target.VOTER:
+            return [(0, 1, layer.pixels, cut, hardened)]
+        if target is Target.ACCUMULATOR:
+            copies = (cut, hardened) if not self._recomputes else (every, (hardened > 0) * layer.acc.width)
+            return [(0, layer.per_pass, layer.steps, every, every + layer.acc.width), *self._copies(*copies)]
+        if not layer.has_weights:
+            return []
+        if target is Target.PRODUCT:
+            width = product_type(layer, self._source).width
+            own = self._recomputes or plan.scope is Scope.MAC
+            first = (0, layer.per_pass, layer.steps, every, every + width)
+            return [first, *self._copies(every, (hardened > 0) * width)] if own else [first]
+        parameter, positions = (layer.w, layer.fan_in) if target is Target.WEIGHT else (layer.b, 1)
+        bits = every + plan.parameters.stored_width(parameter.type.width)
+        return [(copy, positions, 1, every, bits) for copy in range(plan.parameters.copies)]
+
+    def _copies(self, lowest: Ints, bits: Ints) -> list[tuple[int, int, int, Ints, Ints]]:
+        """The same bits of all copies but the first."""
+        layer = self._layer
+        positions, steps = layer.per_pass, layer.steps
+        if self._recomputes and bits.any():
+            positions, steps = self._plan.dot_size, layer.pixels * self._plan.unit_passes(layer)
+        return [(copy, positions, steps, lowest, bits) for copy in range(1, self._plan.mechanism.copies)]
 
 
 def _philox(seed: int, trial: int, stream: int) -> np.random.Philox:

@@ -1,12 +1,12 @@
-"""Which neurons are hardened, and by how many bits.
+"""Which neurons are hardened, by how many bits, and how.
 
 A neuron with accumulator width A and h hardened bits is cut at bit ``A - h``: what lies below exists
-once, what lies above exists three times behind a majority voter. h = A is classic TMR, h = 0 the plain
-neuron. Fault-free every h gives the same number.
+once, what lies above exists in copies. h = A is classic TMR, h = 0 the plain neuron. Fault-free every h and
+every mechanism gives the same number.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -15,27 +15,124 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError
+from codesign.codes import Code
+from codesign.errors import ConfigError, one_of
 from codesign.files import digest_of, write_atomically
-from codesign.network import Layer, Network
+from codesign.fixed import Rounding
+from codesign.network import Kind, Layer, Network
 
 FORMAT = 1
 REPLICAS = 3
 
 
 class Mechanism(StrEnum):
-    """How an important neuron is protected; `TMR` is three copies and a bitwise majority voter."""
+    """How a hardened neuron is protected.
+
+    `TMR`: three copies of its hardened bits and a bitwise majority voter. `DMR`: two copies; where they differ
+    the flag `detected` is raised and the neuron's sum becomes zero. `RECOMPUTE`: one shared unit of `dot_size`
+    multipliers a layer computes the neuron twice more, one neuron after another, and the hardened bits are voted.
+    """
 
     TMR = "tmr"
+    DMR = "dmr"
+    RECOMPUTE = "recompute"
+
+    @property
+    def copies(self) -> int:
+        return 2 if self is Mechanism.DMR else REPLICAS
+
+
+class Scope(StrEnum):
+    """What the copies of TMR and DMR hold: adders on shared products, or adders and multipliers."""
+
+    ADDER = "adder"
+    MAC = "mac"
+
+
+# Their result below the sign depends on the sign: a copy's sign bit would reach the shared low part.
+_SIGN_DEPENDENT = (Rounding.TRN_ZERO, Rounding.RND_ZERO, Rounding.RND_INF)
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Protection of one layer: hardened most significant accumulator bits of each neuron."""
+    """Protection of one layer: hardened most significant accumulator bits of each neuron, and how.
+
+    `dot_size` is for `RECOMPUTE` only, which has multipliers of its own in any case and no `scope`; `parameters`
+    protects stored weights and biases.
+    """
 
     layer: str
     hardened_bits: tuple[int, ...]
     mechanism: Mechanism = Mechanism.TMR
+    scope: Scope = Scope.ADDER
+    dot_size: int = 0
+    parameters: Code = Code.NONE
+
+    def __post_init__(self) -> None:
+        if self.mechanism is Mechanism.RECOMPUTE:  # equal plans must share a digest
+            object.__setattr__(self, "scope", Scope.ADDER)
+
+    @property
+    def active(self) -> bool:
+        return any(self.hardened_bits) or self.parameters is not Code.NONE
+
+    def partly(self, layer: Layer) -> bool:
+        """Some neuron has hardened and other bits."""
+        return any(0 < h < layer.acc.width for h in self.hardened_bits)
+
+    def unit_passes(self, layer: Layer) -> int:
+        """Passes in which the shared unit of `RECOMPUTE` computes one neuron."""
+        return -(-layer.fan_in // self.dot_size)
+
+    def check(self, layer: Layer) -> None:
+        """Raise ConfigError naming what the layer cannot have."""
+        where = f"plan: layer '{layer.name}'"
+        if not layer.protectable:
+            raise ConfigError(f"{where} ({layer.kind}) does not compute and cannot be protected")
+        if len(self.hardened_bits) != layer.neurons:
+            raise ConfigError(f"{where} has {layer.neurons} neurons, the plan names {len(self.hardened_bits)}")
+        for neuron, bits in enumerate(self.hardened_bits):
+            if not 0 <= bits <= layer.acc.width:
+                raise ConfigError(
+                    f"{where} neuron {neuron}: {bits} hardened bits, the accumulator has {layer.acc.width}"
+                )
+            if layer.saturates and bits not in (0, layer.acc.width):
+                raise ConfigError(
+                    f"{where} neuron {neuron}: a saturating accumulator ({layer.acc}) is hardened whole or not at "
+                    f"all, got {bits} bits"
+                )
+        self._check_mechanism(layer, where)
+        self._check_parameters(layer, where)
+
+    def _check_mechanism(self, layer: Layer, where: str) -> None:
+        if layer.kind is Kind.ADD and (self.mechanism is Mechanism.RECOMPUTE or self.scope is Scope.MAC):
+            raise ConfigError(f"{where} adds two tensors and has no multipliers: it takes tmr or dmr of scope adder")
+        if self.mechanism is Mechanism.RECOMPUTE:
+            if layer.saturates:
+                raise ConfigError(f"{where}: a saturating accumulator takes tmr or dmr, not recompute")
+            if not 1 <= self.dot_size <= layer.fan_in:
+                raise ConfigError(
+                    f"{where}: recompute needs a dot_size of 1..{layer.fan_in} (the products of a neuron), "
+                    f"got {self.dot_size}"
+                )
+        elif self.dot_size:
+            raise ConfigError(f"{where}: dot_size is for mechanism recompute, not {self.mechanism}")
+        if self.scope is Scope.MAC and self.partly(layer) and layer.acc.rounding in _SIGN_DEPENDENT:
+            raise ConfigError(
+                f"{where}: scope mac with some of the bits hardened needs an accumulator that rounds without "
+                f"regard to the sign, got {layer.acc}; harden all {layer.acc.width} bits or use scope adder"
+            )
+
+    def _check_parameters(self, layer: Layer, where: str) -> None:
+        if self.parameters is Code.NONE:
+            return
+        if not layer.has_weights:
+            raise ConfigError(f"{where} ({layer.kind}) stores no parameters that {self.parameters} could protect")
+        if layer.reuse_factor < 2:
+            raise ConfigError(
+                f"{where}: with reuse factor 1 its weights are constants in logic and stored nowhere; "
+                f"parameters = '{self.parameters}' needs a reuse factor of 2 or more"
+            )
 
 
 @dataclass(frozen=True)
@@ -45,11 +142,10 @@ class ProtectionPlan:
     layers: tuple[LayerPlan, ...] = ()
 
     @classmethod
-    def uniform(cls, network: Network, hardened_bits: int) -> "ProtectionPlan":
+    def uniform(cls, network: Network, hardened_bits: int, like: LayerPlan | None = None) -> "ProtectionPlan":
         """The same number of hardened bits everywhere, clipped to each accumulator."""
-        return cls.of(
-            network, {layer.name: np.full(layer.n_out, hardened_bits) for _, layer in network.compute_layers()}
-        )
+        bits = {layer.name: np.full(layer.neurons, hardened_bits) for _, layer in network.compute_layers()}
+        return cls.of(network, bits, like)
 
     @classmethod
     def full(cls, network: Network) -> "ProtectionPlan":
@@ -57,37 +153,32 @@ class ProtectionPlan:
         return cls.uniform(network, max((layer.acc.width for _, layer in network.compute_layers()), default=0))
 
     @classmethod
-    def of(cls, network: Network, bits: dict[str, NDArray[np.int64]]) -> "ProtectionPlan":
-        """From one array a layer, clipped to each accumulator's width."""
-        plans = []
-        for name, wanted in bits.items():
-            clipped = np.clip(wanted, 0, network.layer(name).acc.width)
-            plans.append(LayerPlan(name, tuple(int(h) for h in clipped)))
-        return cls(tuple(plans))
+    def of(
+        cls, network: Network, bits: dict[str, NDArray[np.int64]], like: LayerPlan | None = None
+    ) -> "ProtectionPlan":
+        """From one array a layer, clipped to each accumulator's width, with the settings of `like`.
 
-    def hardened(self, layer: Layer) -> NDArray[np.int64]:
-        """Hardened bits of each neuron, shape (n_out,)."""
+        What a layer cannot have is brought to the nearest that it can: a saturating accumulator is hardened whole, a
+        dot product unit is no longer than the neuron, TMR stands in where nothing can be recomputed, adders where
+        multipliers cannot be copied, and parameters that are constants in logic have no code.
+        """
+        return cls(tuple(_fitted(network.layer(name), wanted, like) for name, wanted in bits.items()))
+
+    def of_layer(self, layer: Layer) -> LayerPlan:
+        """The layer's plan; one without protection if none is named."""
         for plan in self.layers:
             if plan.layer == layer.name:
-                return np.array(plan.hardened_bits, np.int64)
-        return np.zeros(layer.n_out, np.int64)
+                return plan
+        return LayerPlan(layer.name, (0,) * layer.neurons)
+
+    def hardened(self, layer: Layer) -> NDArray[np.int64]:
+        """Hardened bits of each neuron, shape (neurons,)."""
+        return np.array(self.of_layer(layer).hardened_bits, np.int64)
 
     def check(self, network: Network) -> "ProtectionPlan":
         """Return the plan, or raise ConfigError naming what does not fit the network."""
         for plan in self.layers:
-            layer = network.layer(plan.layer)
-            if not layer.protectable:
-                raise ConfigError(f"plan: layer '{plan.layer}' ({layer.kind}) does not compute and cannot be protected")
-            if len(plan.hardened_bits) != layer.n_out:
-                raise ConfigError(
-                    f"plan: layer '{plan.layer}' has {layer.n_out} neurons, the plan names {len(plan.hardened_bits)}"
-                )
-            for neuron, bits in enumerate(plan.hardened_bits):
-                if not 0 <= bits <= layer.acc.width:
-                    raise ConfigError(
-                        f"plan: layer '{plan.layer}' neuron {neuron}: {bits} hardened bits, "
-                        f"the accumulator has {layer.acc.width}"
-                    )
+            plan.check(network.layer(plan.layer))
         if len({plan.layer for plan in self.layers}) < len(self.layers):
             raise ConfigError("plan: a layer is named twice")
         return self
@@ -95,17 +186,11 @@ class ProtectionPlan:
     @cached_property
     def digest(self) -> str:
         """SHA-256; plans that protect the same bits share it, however they are written down."""
-        active = sorted((p.layer, p.mechanism.value, p.hardened_bits) for p in self.layers if any(p.hardened_bits))
+        active = sorted((p.layer, json.dumps(_entry(p), sort_keys=True)) for p in self.layers if p.active)
         return digest_of(json.dumps(active))
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "layers": [
-                {"layer": p.layer, "mechanism": p.mechanism.value, "hardened_bits": list(p.hardened_bits)}
-                for p in self.layers
-            ],
-        }
+        return {"format": FORMAT, "layers": [_entry(p) for p in self.layers]}
 
     def save(self, path: Path, network: Network) -> None:
         """Write the plan, and the digest of the network it is for."""
@@ -118,7 +203,7 @@ class ProtectionPlan:
         try:
             if data["format"] != FORMAT:
                 raise ConfigError(f"{where}: plan format {data['format']}, this version reads {FORMAT}")
-            return cls(tuple(_layer_plan(entry) for entry in data["layers"]))
+            return cls(tuple(_layer_plan(entry, where) for entry in data["layers"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{where} is not a protection plan: {error!r}") from None
 
@@ -140,14 +225,53 @@ class ProtectionPlan:
                 f"{path} is a plan for another network ({str(data['network'])[:16]}) than '{network.name}' as it is "
                 f"now ({network.digest[:16]}); --weight-bits and --activation-bits choose among a study's networks"
             )
-        return plan.check(network)
+        try:
+            return plan.check(network)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
 
 
-def _layer_plan(entry: dict[str, Any]) -> LayerPlan:
-    bits = entry["hardened_bits"]
-    if not all(isinstance(h, int) and not isinstance(h, bool) for h in bits):
+def _fitted(layer: Layer, wanted: NDArray[np.int64], like: LayerPlan | None) -> LayerPlan:
+    bits = np.clip(wanted, 0, layer.acc.width)
+    if layer.saturates:
+        bits = np.where(bits > 0, layer.acc.width, 0)
+    plan = replace(like or LayerPlan("", ()), layer=layer.name, hardened_bits=tuple(int(h) for h in bits))
+    if plan.mechanism is Mechanism.RECOMPUTE and (layer.kind is Kind.ADD or layer.saturates):
+        plan = replace(plan, mechanism=Mechanism.TMR, dot_size=0)
+    if layer.kind is Kind.ADD or (layer.acc.rounding in _SIGN_DEPENDENT and plan.partly(layer)):
+        plan = replace(plan, scope=Scope.ADDER)
+    code = plan.parameters if layer.reuse_factor > 1 else Code.NONE
+    return replace(plan, dot_size=min(plan.dot_size, layer.fan_in), parameters=code)
+
+
+def _entry(plan: LayerPlan) -> dict[str, Any]:
+    """A layer's plan as JSON; what has its default is left out."""
+    entry: dict[str, Any] = {"layer": plan.layer, "mechanism": plan.mechanism.value}
+    if plan.scope is not Scope.ADDER:
+        entry["hardened_scope"] = plan.scope.value
+    if plan.dot_size:
+        entry["dot_size"] = plan.dot_size
+    if plan.parameters is not Code.NONE:
+        entry["parameters"] = plan.parameters.value
+    return {**entry, "hardened_bits": list(plan.hardened_bits)}
+
+
+def _layer_plan(entry: dict[str, Any], file: str) -> LayerPlan:
+    where = f"layer '{entry['layer']}' of {file}"
+    known = ("layer", "mechanism", "hardened_bits", "hardened_scope", "dot_size", "parameters")
+    for key in entry:
+        one_of(f"key of {where}:", key, known)
+    numbers = [*entry["hardened_bits"], entry.get("dot_size", 0)]
+    if not all(isinstance(h, int) and not isinstance(h, bool) for h in numbers):
         raise ValueError(f"hardened_bits of '{entry['layer']}' must be whole numbers")
-    return LayerPlan(str(entry["layer"]), tuple(bits), Mechanism(entry["mechanism"]))
+    return LayerPlan(
+        str(entry["layer"]),
+        tuple(entry["hardened_bits"]),
+        one_of(f"mechanism of {where}:", str(entry["mechanism"]), tuple(Mechanism)),
+        one_of(f"hardened_scope of {where}:", str(entry.get("hardened_scope", "adder")), tuple(Scope)),
+        entry.get("dot_size", 0),
+        one_of(f"parameters of {where}:", str(entry.get("parameters", "none")), tuple(Code)),
+    )
 
 
 def select_important(
@@ -179,6 +303,7 @@ def selective_plan(
     hardened_bits_important: int,
     hardened_bits_normal: int,
     scope: Literal["network", "layer"] = "network",
+    like: LayerPlan | None = None,
 ) -> ProtectionPlan:
     """The design's plan: so many hardened bits for important neurons, so many for the others.
 
@@ -187,4 +312,4 @@ def selective_plan(
     important = select_important(scores, important_fraction, scope)
     most = max(hardened_bits_important, hardened_bits_normal)
     bits = {name: np.where(m, most, hardened_bits_normal) for name, m in important.items()}
-    return ProtectionPlan.of(network, bits)
+    return ProtectionPlan.of(network, bits, like)

@@ -26,9 +26,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from codesign.codes import Code
 from codesign.errors import ConfigError, did_you_mean
 from codesign.files import digest_of
-from codesign.protection import Mechanism
+from codesign.protection import Mechanism, Scope
 
 Value = int | float | str
 
@@ -39,7 +40,7 @@ _KNOWN = "known keys:"
 
 @dataclass(frozen=True)
 class _Domain:
-    """Which values of a design variable exist in this version."""
+    """Which values of a design variable exist."""
 
     kind: Literal["int", "float", "categorical"]
     low: float = 0
@@ -49,9 +50,8 @@ class _Domain:
     @property
     def expected(self) -> str:
         if self.kind == "categorical":
-            return f"one of {', '.join(map(repr, self.choices))} (available in this version)"
-        if self.low == self.high:
-            return f"{self.low} (the only value available in this version)"
+            *others, last = map(repr, self.choices)
+            return f"one of {', '.join(others)} or {last}"
         return f"{'whole numbers' if self.kind == 'int' else 'numbers'} in {self.low}..{self.high}"
 
     def check(self, given: object) -> Value:
@@ -75,9 +75,11 @@ _DOMAINS = {
     "hardened_bits_normal": _Domain("int", 0, 48),
     "importance_scope": _Domain("categorical", choices=("network", "layer")),
     "mechanism": _Domain("categorical", choices=tuple(m.value for m in Mechanism)),
-    "hardened_scope": _Domain("categorical", choices=("adder",)),
-    "reuse_factor": _Domain("int", 1, 1),
-    "strategy": _Domain("categorical", choices=("Latency",)),
+    "dot_size": _Domain("int", 0, 4096),
+    "hardened_scope": _Domain("categorical", choices=tuple(s.value for s in Scope)),
+    "parameters": _Domain("categorical", choices=tuple(c.value for c in Code)),
+    "reuse_factor": _Domain("int", 1, 4096),
+    "strategy": _Domain("categorical", choices=("Latency", "Resource")),
 }
 
 
@@ -150,7 +152,9 @@ class Design:
     hardened_bits_normal: int
     importance_scope: Literal["network", "layer"] = "network"
     mechanism: str = Mechanism.TMR.value
-    hardened_scope: str = "adder"
+    dot_size: int = 0
+    hardened_scope: str = Scope.ADDER.value
+    parameters: str = Code.NONE.value
     reuse_factor: int = 1
     strategy: str = "Latency"
 
@@ -160,6 +164,8 @@ class Design:
                 object.__setattr__(self, name, domain.check(getattr(self, name)))
             except ValueError as error:
                 raise ConfigError(f"design: {name}: {error}") from None
+        if self.reuse_factor > 1 and self.strategy == "Latency":
+            raise ConfigError(f"design: reuse_factor {self.reuse_factor} needs strategy 'Resource', found 'Latency'")
 
     def to_json(self) -> dict[str, Value]:
         return asdict(self)
@@ -230,7 +236,8 @@ class HardwareSection(_Section):
     """`[hardware]`: what the accelerator is made for."""
 
     board: str = Field(default="zcu102", min_length=1)
-    backend: Literal["Vivado", "Vitis"] = "Vivado"
+    backend: Literal["Vivado", "Vitis", "VivadoAccelerator"] = "Vivado"
+    io_type: Literal["io_parallel", "io_stream"] = "io_parallel"
     clock_ns: float = Field(default=5.0, gt=0)
 
 
@@ -310,7 +317,9 @@ class SpaceSection(_Section):
     hardened_bits_normal: Variable = _default("hardened_bits_normal", 0)
     importance_scope: Variable = _default("importance_scope", "network")
     mechanism: Variable = _default("mechanism", Mechanism.TMR.value)
-    hardened_scope: Variable = _default("hardened_scope", "adder")
+    dot_size: Variable = _default("dot_size", 8)
+    hardened_scope: Variable = _default("hardened_scope", Scope.ADDER.value)
+    parameters: Variable = _default("parameters", Code.NONE.value)
     reuse_factor: Variable = _default("reuse_factor", 1)
     strategy: Variable = _default("strategy", "Latency")
 
@@ -319,6 +328,15 @@ class SpaceSection(_Section):
     def _parse(cls, given: object, info: ValidationInfo) -> Variable:
         assert info.field_name is not None
         return parse_variable(info.field_name, given)
+
+    @model_validator(mode="after")
+    def _parameters_are_stored(self) -> "SpaceSection":
+        if self.parameters != _default("parameters", Code.NONE.value) and 1 in self.reuse_factor:
+            raise ValueError(
+                "parameters: with reuse_factor 1 weights are constants in logic and stored nowhere, "
+                "expected reuse_factor of at least 2 beside it"
+            )
+        return self
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -346,7 +364,18 @@ class SpaceSection(_Section):
         if missing := [name for name in own if name not in chosen]:
             raise ConfigError(f"design: no value for {', '.join(missing)}")
         chosen.setdefault("activation_bits", chosen["weight_bits"])
-        return Design(**chosen)
+        return Design(**_as_meant(chosen))
+
+
+def _as_meant(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What other variables leave without a meaning gets one value, so that equal designs are written alike."""
+    recomputes = chosen["mechanism"] == Mechanism.RECOMPUTE
+    return {
+        **chosen,
+        "dot_size": chosen["dot_size"] if recomputes else 0,
+        "hardened_scope": Scope.ADDER.value if recomputes else chosen["hardened_scope"],
+        "strategy": "Resource" if chosen["reuse_factor"] > 1 else chosen["strategy"],
+    }
 
 
 class SearchSection(_Section):

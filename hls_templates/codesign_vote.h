@@ -1,48 +1,91 @@
-// A neuron's sum, cut in two: the low bits exist once, the hardened high bits three times.
+// A neuron's sum, cut in two: the low bits exist once, the hardened high bits in several guarded copies.
 //
-// Sum<A, H> holds an A-bit two's complement number of which the H most significant bits are triplicated.
-// The carry of the shared low part enters all three copies at every addition, so each copy together
-// with the low part is an ordinary A-bit accumulator. H = 0 is a plain accumulator, H = A classic TMR.
+// Sum<A, H, COPIES> holds an A-bit two's complement number of which the H most significant bits exist COPIES
+// times. The carry of the shared low part enters every copy at every addition, so each copy together with the
+// low part is an ordinary A-bit accumulator. H = 0 is a plain accumulator, H = A classic redundancy. In the end
+// three copies are put to the vote, bit by bit; two copies are compared, and where they differ the sum is zero.
 #ifndef CODESIGN_VOTE_H_
 #define CODESIGN_VOTE_H_
 
-#include "ap_int.h"
+#include "codesign_taps.h"
 
 namespace codesign {
 
-const int REPLICAS = 3;
-
 // One bit a copy, unknown to the tools and zero in operation: an operand that is xor-ed with it differs
 // between the copies, so that no optimiser can merge them. Raised on purpose it corrupts one copy.
-typedef ap_uint<REPLICAS> Guard;
+typedef ap_uint<3> Guard;  // the port
+typedef UInt<3> GuardBits; // inside
 
-template <int W> ap_int<W> guarded(ap_int<W> operand, bool guard) {
+// What a protected layer tells of a sample: an upset was outvoted or corrected; one was found that could not be.
+struct Flags {
+    bool corrected, detected; // an aggregate: in a dataflow top only the layer itself may write its flags
+};
+
+// The operand as copy `replica` reads it. Any number of ap_int, ap_fixed and their unsigned kin.
+template <class T> T guarded(T operand, GuardBits guard, unsigned replica) {
     #pragma HLS INLINE
-    operand[0] = bool(operand[0]) ^ guard;
+    operand[0] = bool(operand[0]) ^ bool(guard[replica]);
     return operand;
 }
 
-// Bitwise majority of three copies; `mismatch` is raised when they are not all equal.
-template <int W> ap_int<W> majority(const ap_int<W> copies[REPLICAS], bool &mismatch) {
+// The value that the copies stand for.
+template <class T> T resolve(const T (&copies)[3], Flags &flags) {
     #pragma HLS INLINE
-    mismatch |= (copies[0] != copies[1]) || (copies[0] != copies[2]);
+    flags.corrected |= (copies[0] != copies[1]) || (copies[0] != copies[2]);
     return (copies[0] & copies[1]) | (copies[0] & copies[2]) | (copies[1] & copies[2]);
 }
+template <class T> T resolve(const T (&copies)[2], Flags &flags) {
+    #pragma HLS INLINE
+    const bool differ = copies[0] != copies[1];
+    flags.detected |= differ;
+    return differ ? T(0) : copies[0];
+}
 
-// Partly hardened: 0 < H < A.
-template <int A, int H> struct Sum {
+template <class T> T resolve(const T (&copies)[1], Flags &) {
+    #pragma HLS INLINE
+    return copies[0];
+}
+
+// How two words are added: modulo 2^A.
+struct Wrapping {
+    template <int A> static Int<A> add(const Int<A> &a, const Int<A> &b) {
+        #pragma HLS INLINE
+        return a + b;
+    }
+};
+
+// Partly hardened: 0 < H < A. Only modular addition can be cut.
+template <int A, int H, int COPIES, class Adder = Wrapping> struct Sum {
     static const int CUT = A - H;
-    ap_uint<CUT> low;
-    ap_int<H> high[REPLICAS];
+    UInt<CUT> low;
+    Int<H> high[COPIES];
 
-    static Sum load(ap_int<A> value, Guard guard) {
+    Sum() {
+        #pragma HLS INLINE
+        #pragma HLS ARRAY_PARTITION variable = high complete
+    }
+
+    // An operand that all copies share.
+    static Sum load(const Int<A> &value, GuardBits guard) {
         #pragma HLS INLINE
         Sum sum;
         sum.low = value;
-        const ap_int<H> high = value >> CUT;
-        for (int r = 0; r < REPLICAS; r++) {
+        const Int<H> high = value >> CUT;
+        for (int r = 0; r < COPIES; r++) {
             #pragma HLS UNROLL
-            sum.high[r] = guarded<H>(high, guard[r]);
+            sum.high[r] = guarded(high, guard, r);
+        }
+        return sum;
+    }
+
+    // An operand of which every copy has its own; the low part is copy 0's.
+    static Sum load(const Int<A> (&values)[COPIES], GuardBits guard) {
+        #pragma HLS INLINE
+        Sum sum;
+        sum.low = values[0];
+        for (int r = 0; r < COPIES; r++) {
+            #pragma HLS UNROLL
+            sum.high[r] = guarded(Int<H>(values[r] >> CUT), guard, r);
         }
         return sum;
     }
@@ -50,98 +93,84 @@ template <int A, int H> struct Sum {
     static Sum add(const Sum &a, const Sum &b) {
         #pragma HLS INLINE
         Sum sum;
-        const ap_uint<CUT + 1> low = a.low + b.low;
+        const UInt<CUT + 1> low = UInt<CUT + 1>(a.low) + UInt<CUT + 1>(b.low);
         sum.low = low;
-        const ap_uint<1> carry = low[CUT];
-        for (int r = 0; r < REPLICAS; r++) {
+        const UInt<1> carry = low >> CUT;
+        for (int r = 0; r < COPIES; r++) {
             #pragma HLS UNROLL
-            sum.high[r] = add_with_carry(a.high[r], b.high[r], carry);
+            sum.high[r] = a.high[r] + b.high[r] + carry;
         }
         return sum;
     }
 
-    ap_int<A> vote(bool &mismatch) const {
+    Int<A> result(Flags &flags) const {
         #pragma HLS INLINE
-        return (ap_int<A>(majority<H>(high, mismatch)) << CUT) | ap_int<A>(low);
+        Flags own = Flags();
+        const Int<A> top = resolve(high, own);
+        flags.corrected |= own.corrected;
+        flags.detected |= own.detected;
+        return own.detected ? Int<A>(0) : Int<A>((top << CUT) | Int<A>(low));
     }
 
     // Invert a bit, counted from the accumulator's least significant one; says how many bits it found.
     int flip(int replica, int bit) {
-        if (bit < CUT) {
-            if (replica != 0)
-                return 0;
-            low[bit] = !low[bit];
-        } else {
-            high[replica][bit - CUT] = !high[replica][bit - CUT];
-        }
-        return 1;
-    }
-
-  private:
-    // One adder of H + 1 bits: a constant one below `a` turns the carry below `b` into a carry-in.
-    static ap_int<H> add_with_carry(ap_int<H> a, ap_int<H> b, ap_uint<1> carry) {
-        #pragma HLS INLINE
-        const ap_int<H + 1> left = (ap_int<H + 1>(a) << 1) | ap_int<H + 1>(1);
-        const ap_int<H + 1> right = (ap_int<H + 1>(b) << 1) | ap_int<H + 1>(carry);
-        return ap_int<H + 1>(left + right) >> 1;
-    }
-};
-
-// Not hardened.
-template <int A> struct Sum<A, 0> {
-    ap_int<A> value;
-
-    static Sum load(ap_int<A> value, Guard) {
-        #pragma HLS INLINE
-        Sum sum;
-        sum.value = value;
-        return sum;
-    }
-    static Sum add(const Sum &a, const Sum &b) {
-        #pragma HLS INLINE
-        Sum sum;
-        sum.value = a.value + b.value;
-        return sum;
-    }
-    ap_int<A> vote(bool &) const {
-        #pragma HLS INLINE
-        return value;
-    }
-    int flip(int replica, int bit) {
-        if (replica != 0)
+        if (replica >= (bit < CUT ? 1 : COPIES))
             return 0;
-        value[bit] = !value[bit];
+        if (bit < CUT)
+            low[bit] = !low[bit];
+        else
+            high[replica][bit - CUT] = !high[replica][bit - CUT];
         return 1;
     }
 };
 
-// Classic TMR: nothing is shared.
-template <int A> struct Sum<A, A> {
-    ap_int<A> copies[REPLICAS];
+// Whole words: classic redundancy, or with one copy the plain accumulator.
+template <int A, int COPIES, class Adder> struct Sum<A, A, COPIES, Adder> {
+    Int<A> copies[COPIES];
 
-    static Sum load(ap_int<A> value, Guard guard) {
+    Sum() {
+        #pragma HLS INLINE
+        #pragma HLS ARRAY_PARTITION variable = copies complete
+    }
+
+    static Sum load(const Int<A> &value, GuardBits guard) {
         #pragma HLS INLINE
         Sum sum;
-        for (int r = 0; r < REPLICAS; r++) {
+        for (int r = 0; r < COPIES; r++) {
             #pragma HLS UNROLL
-            sum.copies[r] = guarded<A>(value, guard[r]);
+            sum.copies[r] = COPIES > 1 ? guarded(value, guard, r) : value;
         }
         return sum;
     }
+
+    static Sum load(const Int<A> (&values)[COPIES], GuardBits guard) {
+        #pragma HLS INLINE
+        Sum sum;
+        for (int r = 0; r < COPIES; r++) {
+            #pragma HLS UNROLL
+            sum.copies[r] = COPIES > 1 ? guarded(values[r], guard, r) : values[r];
+        }
+        return sum;
+    }
+
     static Sum add(const Sum &a, const Sum &b) {
         #pragma HLS INLINE
         Sum sum;
-        for (int r = 0; r < REPLICAS; r++) {
+        for (int r = 0; r < COPIES; r++) {
             #pragma HLS UNROLL
-            sum.copies[r] = a.copies[r] + b.copies[r];
+            sum.copies[r] = Adder::add(a.copies[r], b.copies[r]);
         }
         return sum;
     }
-    ap_int<A> vote(bool &mismatch) const {
+
+    Int<A> result(Flags &flags) const {
         #pragma HLS INLINE
-        return majority<A>(copies, mismatch);
+        return resolve(copies, flags);
     }
+
     int flip(int replica, int bit) {
+        if (replica >= COPIES)
+            return 0;
         copies[replica][bit] = !copies[replica][bit];
         return 1;
     }

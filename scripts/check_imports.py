@@ -24,6 +24,7 @@ ORDER = (
     "assets",
     "fixed",
     "network",
+    "codes",
     "protection",
     "study",
     "train",

@@ -211,7 +211,7 @@ def plan_text(*layers: Any) -> str:
         (plan_text(3).encode(), "is not a protection plan"),
         (plan_text(layer("first", "11111")).encode(), "must be whole numbers"),
         (plan_text(layer("first", [1.5] * 5)).encode(), "must be whole numbers"),
-        (plan_text(layer("first", [1] * 5, "dmr5")).encode(), "is not a valid Mechanism"),
+        (plan_text(layer("first", [1] * 5, "dmr5")).encode(), "plan.json: 'dmr5', choose from tmr, dmr, recompute"),
         (plan_text(layer("second", [1] * 5)).encode(), "network 'tiny' has no layer 'second'; it has"),
         (plan_text(layer("relu", [1] * 5)).encode(), "layer 'relu' (relu) does not compute"),
         (plan_text(layer("first", [1] * 6)).encode(), "layer 'first' has 5 neurons, the plan names 6"),
@@ -280,7 +280,7 @@ def test_damaged_results(command: str, content: bytes, said: str, tmp_path: Path
 def test_export_of_what_there_is_not(finished_run: Path, tmp_path: Path, capsys: Captured) -> None:
     assert refused(capsys, "export", finished_run, "--design", "12") == f"{finished_run}: no design 12; there are 0..11"
     line = refused(capsys, "export", finished_run, "--backend", "Quartus")
-    assert line == "unknown backend 'Quartus', choose from Vivado, Vitis"
+    assert line == "unknown backend 'Quartus', choose from Vivado, Vitis, VivadoAccelerator"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     line = refused(capsys, "export", finished_run, "--out", tmp_path / "mine")

@@ -1,7 +1,5 @@
-"""The written project: what stands in it, and that its C-simulation gives the network's integers."""
+"""C-simulation of a small network: exactness, flags, status registers, hits, and how it is built."""
 
-import json
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,17 +14,12 @@ from codesign.engine.fast import EngineSimulator
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FAULT, FaultModel, FaultSite, FaultSpace, Target, fault_array
-from codesign.fixed import FixedPoint, Ints, to_real
+from codesign.fixed import Ints, to_real
 from codesign.hls.csim import CsimSimulator, compile_csim
-from codesign.hls.project import Project, ProjectOptions, write_project
-from codesign.network import Layer, Network, Parameter, forward
-from codesign.protection import LayerPlan, ProtectionPlan
+from codesign.hls.project import ProjectOptions, write_project
+from codesign.network import Network, forward
+from codesign.protection import ProtectionPlan
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
-GOLDEN_FILES = [
-    *(f"firmware/{name}" for name in ("small.cpp", "small.h", "parameters.h", "defines.h", "weights/w2.h")),
-    *("csim.cpp", "build_csim.sh", "project.tcl"),
-]
 NO_FAULTS = np.zeros(0, FAULT)
 SAMPLES = 40
 
@@ -56,7 +49,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> CsimSimulator:
 
 @pytest.mark.cxx
 @settings(
-    max_examples=8,
+    max_examples=4,  # test_csim_modes.py runs many more, marked slow
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would compile for minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
@@ -70,8 +63,7 @@ def test_random_networks_give_the_same_integers_under_faults(case: Case, tmp_pat
 
 
 @pytest.mark.cxx
-@pytest.mark.parametrize("backend", ["Vivado", "Vitis"])
-@pytest.mark.parametrize("kind", ["empty", "mixed", "full"])
+@pytest.mark.parametrize(("kind", "backend"), [("empty", "Vivado"), ("mixed", "Vitis"), ("full", "Vivado")])
 def test_drawn_trials_give_the_same_integers(kind: str, backend: str, tmp_path: Path) -> None:
     network = small_network()
     plan = {"empty": ProtectionPlan(), "mixed": mixed_plan(network), "full": ProtectionPlan.full(network)}[kind]
@@ -83,11 +75,11 @@ def test_drawn_trials_give_the_same_integers(kind: str, backend: str, tmp_path: 
         space = FaultSpace(network, plan, FaultModel(tuple(Target), ber=ber, seed=3), len(raw))
         for trial in range(3):
             faults = space.draw(trial)
-            logits, _, hits = csim.run_traced(faults)
-            assert np.array_equal(logits, reference.run(faults))
+            traced = csim.run_traced(faults)
+            assert np.array_equal(traced.logits, reference.run(faults))
             # "Equal" also holds where taps were never compiled in; the hits tell.
             for index, _ in network.compute_layers():
-                assert hits[faults["layer"] == index].sum() > 0
+                assert traced.hits[faults["layer"] == index].sum() > 0
 
 
 @pytest.mark.cxx
@@ -103,15 +95,16 @@ def test_every_single_flip_of_a_hardened_bit_is_outvoted_and_flagged(mixed: Csim
         for bit in range(layer.acc.width - hardened, layer.acc.width)
     ]
     raw = samples(network, len(rows))
-    faults = fault_array([(*row, sample) for sample, row in enumerate(rows)])
+    faults = fault_array([(*row, sample, 0) for sample, row in enumerate(rows)])
     csim = mixed.on(raw)
-    logits, flags, hits = csim.run_traced(faults)
+    traced = csim.run_traced(faults)
     assert len(rows) > 500
-    assert np.array_equal(hits, np.ones(len(rows)))
-    assert np.array_equal(logits, forward(network, raw)[-1])
+    assert np.array_equal(traced.hits, np.ones(len(rows)))
+    assert np.array_equal(traced.logits, forward(network, raw)[-1])
     flag_of = {index: flag for flag, (index, _) in enumerate(network.compute_layers())}
     raised = np.array([flag_of[index] for index in faults["layer"]])
-    assert np.array_equal(flags, np.eye(len(flag_of), dtype=np.int64)[raised])
+    assert np.array_equal(traced.corrected, np.eye(len(flag_of), dtype=np.int64)[raised])
+    assert not traced.detected.any()
 
 
 @pytest.mark.cxx
@@ -119,42 +112,102 @@ def test_unprotected_neurons_raise_no_flag(tmp_path: Path) -> None:
     network = small_network()
     csim = CsimSimulator(write_project(network, ProtectionPlan(), tmp_path / "project"), samples(network))
     faults = FaultSpace(network, ProtectionPlan(), FaultModel(("accumulator",), ber=1e-2), SAMPLES).draw(0)
-    logits, flags, _ = csim.run_traced(faults, guard=7)
-    assert not np.array_equal(logits, csim.golden)
-    assert not flags.any()
+    traced = csim.run_traced(faults, guard=7)
+    assert not np.array_equal(traced.logits, csim.golden)
+    assert not traced.corrected.any()
+    assert not traced.detected.any()
 
 
 @pytest.mark.cxx
 @pytest.mark.parametrize("guard", [1, 2, 4])
 def test_a_raised_guard_is_outvoted_and_flagged(mixed: CsimSimulator, guard: int) -> None:
     """The self-test of the voters: one corrupted copy changes no output and raises every layer's flag."""
-    logits, flags, _ = mixed.run_traced(NO_FAULTS, guard)
-    assert np.array_equal(logits, mixed.golden)
-    assert flags.any(axis=0).all()
+    traced = mixed.run_traced(NO_FAULTS, guard)
+    assert np.array_equal(traced.logits, mixed.golden)
+    assert traced.corrected.any(axis=0).all()
 
 
 @pytest.mark.cxx
 def test_two_raised_guards_are_not_outvoted(mixed: CsimSimulator) -> None:
-    assert not np.array_equal(mixed.run_traced(NO_FAULTS, guard=3)[0], mixed.golden)
+    assert not np.array_equal(mixed.run_traced(NO_FAULTS, guard=3).logits, mixed.golden)
 
 
 @pytest.mark.cxx
 def test_nothing_is_flagged_without_faults(mixed: CsimSimulator) -> None:
-    assert not mixed.run_traced(NO_FAULTS)[1].any()
+    traced = mixed.run_traced(NO_FAULTS)
+    assert not traced.corrected.any()
+    assert not traced.detected.any()
 
 
 @pytest.mark.cxx
-def test_a_fault_that_meets_no_tap_is_an_error(mixed: CsimSimulator) -> None:
-    nowhere = FaultSite(0, Target.ACCUMULATOR, neuron=0, replica=1, bit=0).at(0)  # neuron 0 has one copy only
-    with pytest.raises(MismatchError, match="0 times instead of 1"):
-        mixed.run(nowhere)
+def test_a_fault_that_meets_no_tap_is_an_error(tmp_path: Path) -> None:
+    """A tap taken out of the sources: the outputs are right, and the missing hits tell."""
+    network = small_network()
+    project = write_project(network, ProtectionPlan(), tmp_path / "project")
+    source = project.folder / "firmware/small.cpp"
+    tap = "CODESIGN_TAP_OUTPUTS(layer3_t, 5, 5, layer3_out, 1);"
+    assert tap in source.read_text()
+    source.write_text(source.read_text().replace(tap, ""))
+    csim = CsimSimulator(project, samples(network))
+    with pytest.raises(MismatchError, match=r"activation of layer 1, neuron 0.* 0 times instead of 1"):
+        csim.run(FaultSite(1, Target.ACTIVATION, neuron=0, bit=0).at(0, 0))
 
 
 @pytest.mark.cxx
-@pytest.mark.parametrize("row", [(0, 3, 0, 0, 0, 0, SAMPLES), (0, 3, 0, 0, 0, 0, -2), (9, 3, 0, 0, 0, 0, 0)])
-def test_a_fault_list_beyond_the_network_is_refused(mixed: CsimSimulator, row: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match="fault list"):
-        mixed.run(fault_array([row]))
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ((0, 3, 0, 0, 0, 0, SAMPLES, 0), "sample"),
+        ((0, 3, 0, 0, 0, 0, -2, 0), "sample"),
+        ((9, 3, 0, 0, 0, 0, 0, 0), "nothing there"),
+        ((-1, 3, 0, 0, 0, 0, 0, 0), "nothing there"),
+        ((0, 6, 0, 0, 0, 0, 0, 0), "target 6.*nothing there"),
+        ((1, 3, 0, 0, 0, 0, 0, 0), "nothing there"),  # a ReLU has no adders
+        ((0, 3, 5, 0, 0, 0, 0, 0), "neuron"),
+        ((0, 3, -2, 0, 0, 0, 0, 0), "neuron"),
+        ((0, 3, 0, 6, 0, 0, 0, 0), "position"),
+        ((0, 3, 0, -1, 0, 0, 0, 0), "position"),
+        ((0, 3, 0, 0, 3, 0, 0, 0), "nothing there"),
+        ((0, 3, 0, 0, 1, 0, 0, 0), "bit"),  # neuron 0 has one copy only
+        ((0, 3, 1, 0, 1, 10, 0, 0), "bit"),  # below the cut of neuron 1
+        ((0, 3, 0, 0, 0, 14, 0, 0), "bit"),
+        ((0, 3, 0, 0, 0, -1, 0, 0), "bit"),
+        ((0, 3, 0, 0, 0, 0, 0, 1), "step"),
+        ((0, 0, 0, 0, 0, 0, -1, 0), "step"),
+        ((0, 0, 0, 0, 0, 0, 3, -1), "sample"),  # a stored bit is wrong for the whole trial
+        ((0, 3, -1, 0, 1, 0, -1, -1), "nothing there"),  # nothing is recomputed
+    ],
+)
+def test_a_fault_that_does_not_exist_is_refused_by_name(mixed: CsimSimulator, row: tuple[int, ...], what: str) -> None:
+    for run in (mixed.run, mixed.run_traced, mixed.run_counted):
+        with pytest.raises(ConfigError, match=rf"fault list: .* of layer {row[0]}, neuron .*{what.split('.*')[-1]}"):
+            run(fault_array([row]))
+
+
+@pytest.mark.cxx
+def test_inputs_of_another_width_are_refused(mixed: CsimSimulator) -> None:
+    with pytest.raises(ConfigError, match=r"csim takes inputs of shape \(n, 6\), got \(2, 5\)"):
+        mixed.on(np.zeros((2, 5), np.int64))
+
+
+@pytest.mark.cxx
+def test_no_samples_give_no_logits(mixed: CsimSimulator) -> None:
+    empty = mixed.on(np.zeros((0, 6), np.int64))
+    assert empty.golden.shape == (0, 3)
+    assert empty.run_counted(NO_FAULTS).samples_corrected.tolist() == [0, 0]
+
+
+@pytest.mark.cxx
+def test_status_registers_count_the_samples_of_a_batch(mixed: CsimSimulator) -> None:
+    """Three upsets in the second layer, two of them in one sample."""
+    rows = [(2, 3, 2, 0, replica, 14, sample, 0) for replica, sample in ((0, 4), (1, 9), (2, 9))]
+    faults = fault_array([*rows[:2], (2, 3, 1, 0, 0, 14, 9, 0)])
+    counted = mixed.run_counted(faults)
+    assert np.array_equal(counted.logits, mixed.golden)
+    assert counted.sticky_corrected.tolist() == [0, 1]
+    assert counted.samples_corrected.tolist() == [0, 2]
+    assert counted.sticky_detected.tolist() == counted.samples_detected.tolist() == [0, 0]
+    assert mixed.run_counted(NO_FAULTS).sticky_corrected.tolist() == [0, 0]  # a run starts with cleared registers
 
 
 @pytest.mark.cxx
@@ -231,20 +284,24 @@ SYNTHESIS_VIEW = """
 #include "firmware/small.cpp"
 
 int main() {
-    for (int guard : {0, 1, 2, 4, 0}) {
+    const int guards[] = {0, 1, 2, 4, 0, 0};
+    for (int run = 0; run < 6; run++) {
         input_t x[6] = {0.5, 1, 0.25, 0.75, 1.5, 0.125};
         result_t y[3];
-        ap_uint<2> status;
-        small(x, y, codesign::Guard(guard), status);
-        std::printf("%d %d %d %d %d\\n", guard, status.to_int(), y[0].range().to_int(), y[1].range().to_int(),
-                    y[2].range().to_int());
+        ap_uint<32> status[4];
+        small(x, y, codesign::Guard(guards[run]), run == 5, status[0], status[1], status[2], status[3]);
+        for (int k = 0; k < 4; k++)
+            std::printf("%d ", status[k].to_int());
+        for (int j = 0; j < 3; j++)
+            std::printf("%d ", y[j].range().to_int());
+        std::printf("\\n");
     }
 }
 """
 
 
 @pytest.mark.cxx
-def test_the_synthesis_view_votes_and_keeps_its_flags(tmp_path: Path) -> None:
+def test_the_synthesis_view_votes_and_keeps_its_registers(tmp_path: Path) -> None:
     """What a synthesis tool sees is valid from C++11 on, computes the network, and depends on every guard."""
     network = small_network()
     folder = write_project(network, mixed_plan(network), tmp_path / "project").folder
@@ -256,10 +313,14 @@ def test_the_synthesis_view_votes_and_keeps_its_flags(tmp_path: Path) -> None:
     shown = subprocess.run([folder / "view"], capture_output=True, text=True, check=True).stdout
     found = np.array([[int(word) for word in line.split()] for line in shown.splitlines()])
     raw = network.quantise_inputs([[0.5, 1, 0.25, 0.75, 1.5, 0.125]])
-    expected = forward(network, raw)[-1] & ((1 << network.layers[-1].result.width) - 1)
-    assert np.array_equal(found[:, 2:] & ((1 << network.layers[-1].result.width) - 1), np.repeat(expected, 5, axis=0))
-    assert found[0, 1] == 0
-    assert found[1:, 1].all()  # raised once, sticky from then on
+    mask = (1 << network.layers[-1].result.width) - 1
+    expected = forward(network, raw)[-1] & mask
+    assert np.array_equal(found[:, 4:] & mask, np.repeat(expected, 6, axis=0))
+    # A guard a run; then one with none; then the registers are cleared.
+    both = [0b11, 0b11, 0b11, 0b11]
+    assert found[:, 0].tolist() == [0, *both, 0]
+    assert not found[:, 1].any()
+    assert found[:, 2].tolist() == found[:, 3].tolist() == [0, 1, 2, 3, 3, 0]
 
 
 @pytest.mark.cxx
@@ -286,85 +347,3 @@ def test_only_the_taps_look_at_the_synthesis_macro() -> None:
         if "#ifdef __SYNTHESIS__" in path.read_text() or "#ifndef __SYN" in path.read_text()
     }
     assert looking == {"codesign_taps.h"}
-
-
-# ---------------------------------------------------------------- writing
-
-
-@pytest.mark.parametrize("backend", ["Vivado", "Vitis"])
-def test_generated_files_are_the_golden_ones(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """`pytest --golden-update` writes them again; look at the difference before committing it."""
-    network = small_network()
-    folder = write_project(network, mixed_plan(network), tmp_path / "p", ProjectOptions(backend)).folder  # type: ignore[arg-type]
-    # The backends' projects differ in their scripts only.
-    names = ["project.tcl"] if backend == "Vitis" else GOLDEN_FILES
-    for name in names:
-        golden = GOLDEN / backend / name
-        if request.config.getoption("--golden-update"):
-            golden.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, golden)
-        assert (folder / name).read_text() == golden.read_text(), name
-
-
-def test_a_project_can_be_opened_again(tmp_path: Path) -> None:
-    network = small_network()
-    written = write_project(network, mixed_plan(network), tmp_path / "project", ProjectOptions("Vitis", "xc7z020", 8.0))
-    opened = Project.open(tmp_path / "project")
-    assert opened == written
-
-
-def test_a_project_with_another_network_is_refused(tmp_path: Path) -> None:
-    write_project(small_network(), ProtectionPlan(), tmp_path / "project")
-    small_network(seed=8).save(tmp_path / "project" / "network.npz")
-    with pytest.raises(ConfigError, match="not the network"):
-        Project.open(tmp_path / "project")
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"options": {"colour": 1}}', "[]"])
-def test_a_folder_that_is_no_project_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / "codesign.json").write_text(text)
-    with pytest.raises(ConfigError, match="is not a codesign project"):
-        Project.open(tmp_path)
-
-
-def test_a_project_is_replaced_but_nothing_else(tmp_path: Path) -> None:
-    network = small_network()
-    write_project(network, ProtectionPlan(), tmp_path / "project")
-    write_project(network, mixed_plan(network), tmp_path / "project")
-    assert Project.open(tmp_path / "project").plan == mixed_plan(network)
-    foreign = tmp_path / "thesis"
-    foreign.mkdir()
-    (foreign / "chapter1").write_text("mine")
-    with pytest.raises(ConfigError, match="is not a codesign project"):
-        write_project(network, ProtectionPlan(), foreign)
-    assert (foreign / "chapter1").read_text() == "mine"
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    network = small_network()
-    wrong = ProtectionPlan((LayerPlan("nowhere", (1,)),))
-    with pytest.raises(ConfigError, match="no layer 'nowhere'"):
-        write_project(network, wrong, tmp_path / "project")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot write the project"):
-        write_project(network, ProtectionPlan(), tmp_path / "file" / "project")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_names_that_cannot_stand_in_cxx_are_refused(tmp_path: Path) -> None:
-    layers = small_network().layers
-    with pytest.raises(ConfigError, match="cannot be the name of a C\\+\\+ function"):
-        write_project(Network("my net", small_network().input_type, layers), ProtectionPlan(), tmp_path / "project")
-    narrow = FixedPoint(4, 2)
-    one = Parameter(np.ones((2, 2), np.int64), narrow)
-    taken = Layer.dense("x", one, Parameter(np.ones(2, np.int64), narrow), FixedPoint(12, 6))
-    with pytest.raises(ConfigError, match="taken by the input"):
-        write_project(Network("net", narrow, (taken,)), ProtectionPlan(), tmp_path / "project")
-
-
-def test_the_manifest_describes_the_added_ports(tmp_path: Path) -> None:
-    network = small_network()
-    folder = write_project(network, ProtectionPlan(), tmp_path / "project").folder
-    ports = json.loads((folder / "codesign.json").read_text())["ports"]
-    assert ports["guard"]["bits"] == 3
-    assert ports["status"]["corrected"] == [layer.name for _, layer in network.compute_layers()]

@@ -1,4 +1,7 @@
-"""The estimate: figures worked out by hand, an independent count of adders, and the laws of its causes."""
+"""The estimate of dense networks: figures worked out by hand, an independent count of adders, laws of its causes.
+
+Other layers, reuse and the other mechanisms are in `test_estimate_units.py`.
+"""
 
 import time
 from itertools import pairwise
@@ -13,7 +16,8 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Overflow, Rounding, cast, rescale
 from codesign.network import Layer, Network, Parameter, adder_spans
 from codesign.protection import ProtectionPlan
-from codesign.resources.estimate import Estimate, EstimatePolicy, estimate, signed_digits
+from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
+from codesign.resources.estimate.multipliers import signed_digits
 
 UNPROTECTED = ProtectionPlan()
 
@@ -48,6 +52,7 @@ def mlp(sizes: tuple[int, ...], bits: int, seed: int) -> Network:
 
 
 def causes(of: Estimate) -> tuple[int, int, int, int]:
+    """Without the status registers, which have a test of their own."""
     return of.function, of.replicas, of.voters, of.guards
 
 
@@ -216,7 +221,8 @@ def test_impossible_clocks_are_refused(clock_ns: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"dsp_min_bits": 0}, {"dsp_tile": (25, 0)}, {"level_ns": 0.0}, {"clock_uncertainty": 1.0}]
+    "change",
+    [{"dsp_min_bits": 0}, {"dsp_tile": (25, 0)}, {"lutram_depth": 0}, {"level_ns": 0.0}, {"clock_uncertainty": 1.0}],
 )
 def test_impossible_policies_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="estimate policy"):
@@ -240,9 +246,18 @@ def test_registers_of_hardened_sums_are_copied() -> None:
     network = one(dense([[1], [1]], acc="int<8>"))
     policy = EstimatePolicy(level_ns=4.375)
     result = estimate(network, ProtectionPlan.full(network), policy=policy)
-    # Three copies of five bits into the voter, five voted bits, the sticky flag.
-    assert (result.report.latency_cycles, result.report.ff) == (2, 15 + 5 + 1)
+    # Three copies of five bits into the voter, five voted bits, the sticky flag and its counter.
+    assert (result.report.latency_cycles, result.report.ff) == (2, 15 + 5 + 1 + 16)
     assert estimate(network, UNPROTECTED, policy=policy).report.ff == 5
+
+
+def test_a_protected_layer_has_status_registers_once() -> None:
+    network = mlp((6, 5, 4), 5, 1)
+    plan = ProtectionPlan.of(network, {"dense1": np.array([0, 3, 5, 8])})
+    for layer in estimate(network, plan).layers:
+        # A counter of 16 bits, and the detection that all of them are ones; with the sticky flag 17 registers.
+        expected = (16 + 3, 17) if layer.name == "dense1" else (0, 0)
+        assert (layer.status, layer.status_ff) == expected
 
 
 def test_a_relu_shares_the_cycles_of_its_dense_layer() -> None:
@@ -427,7 +442,8 @@ def test_one_more_bit_of_one_neuron_is_never_cheaper(network: Network, seed: int
 @given(network=networks(), share=st.floats(0, 1), seed=seeds, clock_ns=clocks)
 def test_parts_sum_to_the_whole(network: Network, share: float, seed: int, clock_ns: float) -> None:
     result = estimate(network, plan_from(network, share, seed), clock_ns=clock_ns)
-    assert result.report.lut == sum(causes(result)) == sum(layer.lut for layer in result.layers)
+    assert result.report.lut == sum(result.lut_by_cause.values()) == sum(layer.lut for layer in result.layers)
+    assert sum(causes(result)) == result.report.lut - sum(layer.status for layer in result.layers)
     assert result.report.ff == sum(layer.ff for layer in result.layers)
     assert result.report.latency_cycles == sum(layer.latency_cycles for layer in result.layers)
     assert [layer.name for layer in result.layers] == [layer.name for layer in network.layers]
@@ -471,9 +487,10 @@ def test_registers_hold_every_value_of_a_product(
 def test_report_is_labelled_and_refuses_a_plan_of_another_network() -> None:
     network = mlp((4, 3, 2), 4, 0)
     result = estimate(network, UNPROTECTED, clock_ns=4)
-    assert (result.report.source, result.report.tool_version) == ("estimate", "codesign-estimate-1")
+    assert (result.report.source, result.report.tool_version) == ("estimate", "codesign-estimate-2")
     assert result.report.clock_ns == 4.0
-    assert result.to_json()["lut_by_cause"] == {"function": result.report.lut, "replicas": 0, "voters": 0, "guards": 0}
+    nothing = dict.fromkeys(("replicas", "voters", "guards", "parameters", "status"), 0)
+    assert result.to_json()["lut_by_cause"] == {"function": result.report.lut, **nothing}
     with pytest.raises(ConfigError, match="has no layer"):
         estimate(network, ProtectionPlan.uniform(one(dense([[1]])), 1))
 

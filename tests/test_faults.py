@@ -7,19 +7,23 @@ All statistical tests have fixed seeds: they give the same answer each time. The
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from networks import bits_of, networks, plans, small_network
+from networks import mixed_network, mixed_plan, networks, plans, small_network
 from scipy import stats
 
+from codesign.codes import Code
 from codesign.errors import ConfigError
 from codesign.faults import (
     ALL_SAMPLES,
+    ALL_STEPS,
     FAULT,
     FIELDS,
+    UNIT,
     FaultArray,
     FaultModel,
     FaultSite,
@@ -31,8 +35,8 @@ from codesign.faults import (
     fault_array,
     log_reproducible,
 )
-from codesign.network import Layer, Network
-from codesign.protection import ProtectionPlan
+from codesign.network import Network
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 
 EVERYTHING = tuple(Target)
 TAIL = 1e-4
@@ -48,40 +52,109 @@ def rows(faults: FaultArray) -> list[tuple[int, ...]]:
 
 
 STORED = (Target.WEIGHT, Target.BIAS)
-SINGLE = (Target.BIAS, Target.ACTIVATION, Target.VOTER)
+# Wiring moves values and holds none; the rest has a register behind it.
+WIRING = ("concatenate", "reshape", "pad", "upsample")
 
 
-def struck_layers(network: Network, target: Target) -> list[tuple[int, Layer]]:
-    return list(enumerate(network.layers)) if target is Target.ACTIVATION else network.compute_layers()
+def stored_bits(code: str, width: int) -> int:
+    """Bits of a stored word: one of parity, or Hamming's 2**r >= data + r + 1 and the parity of all."""
+    if code != "ecc":
+        return width + (code == "parity")
+    checks = 2
+    while 2**checks < width + checks + 1:
+        checks += 1
+    return width + checks + 1
 
 
-def struck_samples(target: Target, model: FaultModel, samples: int) -> list[int]:
-    return [-1] if target in STORED or model.lifetime is Lifetime.PERSISTENT else list(range(samples))
+def of_one_replica(
+    network: Network, index: int, plan: LayerPlan, target: Target, replica: int, neuron: int
+) -> tuple[int, int, range]:
+    """Places, uses in one sample, and bits of one neuron's replica; no bits where there is no such thing."""
+    layer, nothing = network.layers[index], (0, 0, range(0))
+    if target is Target.ACTIVATION:
+        return (1, layer.pixels, range(layer.result.width)) if layer.kind not in WIRING and not replica else nothing
+    if layer.kind not in ("dense", "conv", "depthwise", "batchnorm", "add"):
+        return nothing
+    if layer.kind == "add" and target not in (Target.ACCUMULATOR, Target.VOTER):
+        return nothing
+    if target in STORED:
+        exists = not replica or plan.parameters == "tmr"
+        of, places = (layer.w.type, layer.fan_in) if target is Target.WEIGHT else (layer.b.type, 1)
+        return (places, 1, range(stored_bits(plan.parameters, of.width))) if exists else nothing
+    hardened, width = plan.hardened_bits[neuron], layer.acc.width
+    if target is Target.VOTER:
+        return (1, layer.pixels, range(width - hardened, width)) if not replica else nothing
+    if replica and (not hardened or (replica == 2 and plan.mechanism == "dmr")):
+        return nothing
+    return of_operation(network, index, plan, target, replica, hardened)
 
 
-def existing(network: Network, plan: ProtectionPlan, model: FaultModel, samples: int) -> set[tuple[int, ...]]:
-    """Every bit that a fault model can strike, by loops in plain sight."""
-    found = set()
+def of_operation(
+    network: Network, index: int, plan: LayerPlan, target: Target, replica: int, hardened: int
+) -> tuple[int, int, range]:
+    """The same of multipliers and adders, where the neuron has this replica."""
+    layer = network.layers[index]
+    width = layer.acc.width
+    own = (layer.fan_in // layer.reuse_factor, layer.pixels * layer.reuse_factor)
+    if target is Target.PRODUCT:
+        width = network.input_types(index)[0].width + layer.w.type.width
+    if not replica:
+        return *own, range(width)
+    if plan.mechanism == "recompute":
+        return plan.dot_size, layer.pixels * math.ceil(layer.fan_in / plan.dot_size), range(width)
+    if target is Target.ACCUMULATOR:
+        return *own, range(width - hardened, width)
+    return (*own, range(width)) if plan.scope == "mac" else (0, 0, range(0))
+
+
+def of_segment(
+    network: Network, index: int, plan: LayerPlan, target: Target, replica: int, lifetime: Lifetime, samples: int
+) -> list[tuple[int, ...]]:
+    """Every bit of a layer's target and replica in the order of their numbers, by loops in plain sight."""
+    whole_trial = target in STORED or lifetime is Lifetime.PERSISTENT
+    neurons = range(network.layers[index].neurons)
+    found = {n: of_one_replica(network, index, plan, target, replica, n) for n in neurons}
+    if whole_trial and replica and plan.mechanism == "recompute" and target not in STORED:
+        # One shared unit for all neurons and for both times: it breaks once.
+        found = {UNIT: next((v for v in found.values() if v[2]), (0, 0, range(0)))} if replica == 1 else {}
+    uses = max((steps for _, steps, _ in found.values()), default=0)
+    times = [(-1, -1)] if whole_trial else list(itertools.product(range(samples), range(uses)))
+    return [
+        (index, target, neuron, position, replica, bit, sample, step)
+        for sample, step in times
+        for neuron, (positions, _, bits) in found.items()
+        for position in range(positions)
+        for bit in bits
+    ]
+
+
+def segments(
+    network: Network, plan: ProtectionPlan, model: FaultModel, samples: int
+) -> Iterator[tuple[int, list[tuple[int, ...]]]]:
+    """The bits of each random stream: targets, then layers, then replicas."""
     for target in model.targets:
-        for index, layer in struck_layers(network, target):
-            for neuron in range(layer.n_out):
-                hardened = int(plan.hardened(layer)[neuron])
-                bits = range(*bits_of(target, layer, network.input_of(index), hardened))
-                positions = range(1 if target in SINGLE else layer.n_in)
-                for p, bit, sample in itertools.product(positions, bits, struck_samples(target, model, samples)):
-                    copied = target is Target.ACCUMULATOR and bit >= layer.acc.width - hardened
-                    found |= {(index, target, neuron, p, r, bit, sample) for r in range(3 if copied else 1)}
-    return found
+        for index, layer in enumerate(network.layers):
+            for replica in range(3):
+                stream = int(target) << 32 | index << 8 | replica
+                yield (
+                    stream,
+                    of_segment(network, index, plan.of_layer(layer), target, replica, model.lifetime, samples),
+                )
+
+
+def existing(network: Network, plan: ProtectionPlan, model: FaultModel, samples: int) -> list[tuple[int, ...]]:
+    """Every bit that a fault model can strike."""
+    return [row for _, found in segments(network, plan, model, samples) for row in found]
 
 
 @st.composite
 def spaces(draw: st.DrawFn) -> tuple[Network, ProtectionPlan, FaultModel, int]:
-    network = draw(networks(max_width=4))
+    network = draw(networks(max_layers=3))
     targets = draw(st.sets(st.sampled_from(Target), min_size=1))
     model = FaultModel(
         tuple(targets), ber=1.0, lifetime=draw(st.sampled_from(Lifetime)), seed=draw(st.integers(0, 2**63 - 1))
     )
-    return network, draw(plans(network)), model, draw(st.integers(1, 3))
+    return network, draw(plans(network)), model, draw(st.integers(1, 2))
 
 
 # ---------------------------------------------------------------- which bits exist
@@ -94,7 +167,7 @@ def test_at_ber_1_every_bit_that_exists_is_struck_once(case: tuple[Network, Prot
     drawn_from = FaultSpace(network, plan, model, samples)
     struck = rows(drawn_from.draw(0))
     assert len(struck) == len(set(struck)) == drawn_from.size
-    assert set(struck) == existing(network, plan, model, samples)
+    assert struck == existing(network, plan, model, samples)
 
 
 @settings(max_examples=30)
@@ -112,7 +185,8 @@ def test_n_flips_strikes_that_many_different_existing_bits(
     case: tuple[Network, ProtectionPlan, FaultModel, int], data: st.DataObject
 ) -> None:
     network, plan, model, samples = case
-    available = existing(network, plan, model, samples)
+    available = set(existing(network, plan, model, samples))
+    assume(available)
     count = data.draw(st.integers(1, min(40, len(available))))
     exact = FaultModel(model.targets, n_flips=count, lifetime=model.lifetime, seed=model.seed)
     struck = rows(FaultSpace(network, plan, exact, samples).draw(data.draw(st.integers(0, 2**40))))
@@ -133,11 +207,11 @@ def test_persistent_faults_strike_all_samples_and_transient_ones_a_single_one() 
         drawn = space(FaultModel(EVERYTHING, ber=0.05, lifetime=lifetime)).draw(0)
         stored = np.isin(drawn["target"], STORED)
         assert stored.any() and not stored.all()
-        assert (drawn["sample"][stored] == ALL_SAMPLES).all()
+        assert (drawn["sample"][stored] == ALL_SAMPLES).all() and (drawn["step"][stored] == ALL_STEPS).all()
         if lifetime is Lifetime.PERSISTENT:
-            assert (drawn["sample"] == ALL_SAMPLES).all()
+            assert (drawn["sample"] == ALL_SAMPLES).all() and (drawn["step"] == ALL_STEPS).all()
         else:
-            assert set(drawn["sample"][~stored]) == set(range(SAMPLES))
+            assert set(drawn["sample"][~stored]) == set(range(SAMPLES)) and set(drawn["step"][~stored]) == {0}
 
 
 # ---------------------------------------------------------------- seeds and trials
@@ -177,6 +251,8 @@ def test_what_exists_once_is_struck_alike_whatever_the_plan(
 ) -> None:
     """Common random numbers: plans are compared under the same faults, and more copies only add some."""
     network, plan, model, samples = case
+    # A code adds bits to the stored words themselves.
+    plan = ProtectionPlan(tuple(replace(layer, parameters=Code.NONE) for layer in plan.layers))
     model = FaultModel(model.targets, ber=ber, lifetime=model.lifetime, seed=model.seed)
     shared = []
     for chosen in (ProtectionPlan(), plan, ProtectionPlan.full(network)):
@@ -212,6 +288,22 @@ def test_every_bit_is_as_likely_as_any_other(amount: dict[str, float], field: st
     seen = np.array([(struck[field] == v).sum() for v in values])
     assert seen.sum() == len(struck) > 3000
     assert stats.chisquare(seen, weights / weights.sum() * len(struck)).pvalue > TAIL
+
+
+@pytest.mark.parametrize("lifetime", Lifetime)
+def test_every_bit_of_a_graph_is_as_likely_as_any_other(lifetime: Lifetime) -> None:
+    """The same where units are used in several steps, shared or not, and words are stored with a code."""
+    network, plan = mixed_network(), mixed_plan(Mechanism.RECOMPUTE, Code.ECC)
+    model = FaultModel(EVERYTHING, ber=0.02, lifetime=lifetime, seed=32)
+    drawn_from = FaultSpace(network, plan, model, 1)
+    struck = np.concatenate([drawn_from.draw(trial) for trial in range(40 if lifetime is Lifetime.TRANSIENT else 200)])
+    bits = FaultSpace(network, plan, FaultModel(EVERYTHING, ber=1.0, lifetime=lifetime), 1).draw(0)
+    for field in FIELDS:
+        values, weights = np.unique(bits[field], return_counts=True)
+        seen = np.array([(struck[field] == v).sum() for v in values])
+        assert seen.sum() == len(struck) > 3000
+        if len(values) > 1:
+            assert stats.chisquare(seen, weights / weights.sum() * len(struck)).pvalue > TAIL
 
 
 def test_every_single_site_is_as_likely_as_any_other() -> None:
@@ -318,31 +410,13 @@ def plain_bernoulli(source: Iterator[int], p: float, size: int) -> Iterator[int]
 def plain_draw(
     network: Network, plan: ProtectionPlan, model: FaultModel, samples: int, trial: int
 ) -> list[tuple[int, ...]]:
-    """A trial of a BER model in plain Python: targets, then layers, replicas, samples, neurons, positions, bits."""
+    """A trial of a BER model in plain Python: targets, layers, replicas, samples, steps, neurons, positions, bits."""
     found = []
     assert model.ber is not None
-    for target in model.targets:
-        for index, layer in struck_layers(network, target):
-            for replica in range(3):
-                bits = list(sorted_bits(network, index, layer, target, replica, plan, model, samples))
-                stream = int(target) << 32 | index << 8 | replica
-                if bits:
-                    found += [bits[n] for n in plain_bernoulli(words(model.seed, trial, stream), model.ber, len(bits))]
+    for stream, bits in segments(network, plan, model, samples):
+        if bits:
+            found += [bits[n] for n in plain_bernoulli(words(model.seed, trial, stream), model.ber, len(bits))]
     return found
-
-
-def sorted_bits(network, index, layer, target, replica, plan, model, samples):  # type: ignore[no-untyped-def]
-    """All bits of one segment, in the order of their numbers."""
-    if replica and target is not Target.ACCUMULATOR:
-        return []
-    return [
-        (index, target, n, p, replica, b, s)
-        for s in struck_samples(target, model, samples)
-        for n, hardened in enumerate(plan.hardened(layer).tolist())
-        for p in range(1 if target in SINGLE else layer.n_in)
-        for b in range(*bits_of(target, layer, network.input_of(index), hardened))
-        if not replica or b >= layer.acc.width - hardened
-    ]
 
 
 @pytest.mark.parametrize("lifetime", Lifetime)
@@ -354,6 +428,18 @@ def test_the_draw_can_be_reproduced_from_its_description(lifetime: Lifetime, ber
     ours = rows(space(model, plan).draw(trial))
     assert ours == plain_draw(small_network(), plan, model, SAMPLES, trial)
     assert len(ours) > 0 or ber < 0.01
+
+
+@pytest.mark.parametrize("lifetime", Lifetime)
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_the_draw_of_a_graph_can_be_reproduced_from_its_description(lifetime: Lifetime, mechanism: Mechanism) -> None:
+    """Steps, shared units and stored words are numbered as the enumeration above numbers them."""
+    network, model = mixed_network(), FaultModel(EVERYTHING, ber=0.05, lifetime=lifetime, seed=3)
+    plan = mixed_plan(mechanism, Code.TMR)
+    ours = rows(FaultSpace(network, plan, model, 2).draw(5))
+    assert ours == plain_draw(network, plan, model, 2, 5)
+    assert {row[1] for row in ours} == set(Target)
+    assert any(row[2] == UNIT for row in ours) == (lifetime is Lifetime.PERSISTENT and mechanism is Mechanism.RECOMPUTE)
 
 
 def test_n_flips_can_be_reproduced_from_its_description() -> None:
@@ -388,31 +474,31 @@ def test_the_golden_fault_lists() -> None:
     assert rows(space(FaultModel(targets, n_flips=5, seed=2024), plan).draw(1)) == GOLDEN_FLIPS
 
 
-GOLDEN_BER = [  # layer, target, neuron, position, replica, bit, sample
-    (2, 0, 1, 2, 0, 0, -1),
-    (0, 3, 3, 0, 0, 4, 0),
-    (0, 3, 2, 4, 0, 9, 1),
-    (0, 3, 3, 5, 0, 12, 1),
-    (0, 3, 3, 3, 0, 4, 2),
-    (0, 3, 1, 4, 0, 0, 3),
-    (0, 3, 1, 5, 0, 1, 3),
-    (0, 3, 2, 4, 0, 2, 3),
-    (0, 3, 2, 5, 0, 8, 3),
-    (0, 3, 1, 5, 1, 11, 1),
-    (0, 3, 3, 4, 1, 12, 2),
-    (0, 3, 3, 1, 1, 12, 3),
-    (2, 3, 2, 2, 0, 13, 1),
-    (2, 3, 1, 3, 0, 9, 2),
-    (2, 3, 2, 0, 0, 12, 3),
-    (2, 3, 0, 2, 1, 13, 1),
-    (2, 3, 0, 0, 2, 13, 0),
+GOLDEN_BER = [  # layer, target, neuron, position, replica, bit, sample, step
+    (2, 0, 1, 2, 0, 0, -1, -1),
+    (0, 3, 3, 0, 0, 4, 0, 0),
+    (0, 3, 2, 4, 0, 9, 1, 0),
+    (0, 3, 3, 5, 0, 12, 1, 0),
+    (0, 3, 3, 3, 0, 4, 2, 0),
+    (0, 3, 1, 4, 0, 0, 3, 0),
+    (0, 3, 1, 5, 0, 1, 3, 0),
+    (0, 3, 2, 4, 0, 2, 3, 0),
+    (0, 3, 2, 5, 0, 8, 3, 0),
+    (0, 3, 1, 5, 1, 11, 1, 0),
+    (0, 3, 3, 4, 1, 12, 2, 0),
+    (0, 3, 3, 1, 1, 12, 3, 0),
+    (2, 3, 2, 2, 0, 13, 1, 0),
+    (2, 3, 1, 3, 0, 9, 2, 0),
+    (2, 3, 2, 0, 0, 12, 3, 0),
+    (2, 3, 0, 2, 1, 13, 1, 0),
+    (2, 3, 0, 0, 2, 13, 0, 0),
 ]
-GOLDEN_FLIPS = [  # layer, target, neuron, position, replica, bit, sample
-    (0, 3, 2, 2, 0, 0, 0),
-    (0, 3, 4, 1, 0, 12, 1),
-    (0, 3, 1, 4, 0, 8, 2),
-    (0, 3, 3, 3, 0, 11, 3),
-    (0, 3, 4, 5, 0, 11, 3),
+GOLDEN_FLIPS = [  # layer, target, neuron, position, replica, bit, sample, step
+    (0, 3, 2, 2, 0, 0, 0, 0),
+    (0, 3, 4, 1, 0, 12, 1, 0),
+    (0, 3, 1, 4, 0, 8, 2, 0),
+    (0, 3, 3, 3, 0, 11, 3, 0),
+    (0, 3, 4, 5, 0, 11, 3, 0),
 ]
 
 
@@ -490,6 +576,8 @@ def test_a_plan_of_another_network_is_refused() -> None:
 
 def test_sites_become_lists() -> None:
     site = FaultSite(2, Target.ACCUMULATOR, 1, position=4, replica=2, bit=9)
-    assert rows(site.at(3)) == [(2, 3, 1, 4, 2, 9, 3)]
-    assert rows(site.at()) == [(2, 3, 1, 4, 2, 9, ALL_SAMPLES)]
+    assert rows(site.at(3)) == [(2, 3, 1, 4, 2, 9, 3, ALL_STEPS)]
+    assert rows(site.at(3, 7)) == [(2, 3, 1, 4, 2, 9, 3, 7)]
+    assert rows(site.at()) == [(2, 3, 1, 4, 2, 9, ALL_SAMPLES, ALL_STEPS)]
+    assert rows(fault_array([(2, 3, 1, 4, 2, 9, 3)])) == rows(site.at(3))
     assert fault_array([]).shape == (0,) and fault_array([]).dtype.names == FIELDS

@@ -26,7 +26,20 @@ from networks import (
 
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Overflow, Rounding
-from codesign.network import Layer, Network, Parameter, adder_spans, dense_sums, exact_matmul, finish, forward
+from codesign.network import (
+    Kind,
+    Layer,
+    Network,
+    Parameter,
+    Unit,
+    adder_spans,
+    entering,
+    exact_matmul,
+    finish,
+    forward,
+    parameters,
+    passed,
+)
 
 W, B, A = FixedPoint(5, 2), FixedPoint(6, 3), FixedPoint(14, 6)
 
@@ -181,9 +194,14 @@ def rewritten(folder: Path, edit: Callable[[Any], object], **arrays: object) -> 
         (("layers", 0, "name"), 4),
         (("layers", 0, "name"), "a b"),
         (("layers", 0, "accumulator"), None),
-        (("layers", 1, "shape"), ["x", "x"]),
-        (("layers", 1, "shape"), []),
-        (("layers", 1, "shape"), [7, 7]),
+        (("layers", 1, "in_shapes"), [["x"]]),
+        (("layers", 1, "in_shapes"), []),
+        (("layers", 1, "in_shapes"), [[7]]),
+        (("layers", 1, "out_shape"), [7]),
+        (("layers", 1, "inputs"), ["fc1"]),
+        (("layers", 1, "kind"), "max_pool"),
+        (("layers", 1, "kind"), "activation"),
+        (("layers", 1, "kind"), "softmax"),
         (("layers", 2, "weight"), "fixed<2,2>"),
     ],
 )
@@ -254,13 +272,12 @@ MISFITS: dict[str, Callable[[], object]] = {
     "no_layers": lambda: Network("n", B, ()),
     "a_name_twice": lambda: Network("n", B, (dense("a", 2, 3), dense("a", 3, 2))),
     "sizes_do_not_meet": lambda: Network("n", B, (dense("a", 2, 3), dense("b", 2, 2))),
-    "saturating_accumulator": lambda: dense("a", 2, 3, FixedPoint(14, 6, True, Rounding.TRN, Overflow.SAT)),
     "weights_of_one_axis": lambda: Layer.dense("a", Parameter(np.zeros(3, int), W), Parameter(np.zeros(3, int), B), A),
     "a_bias_short": lambda: Layer.dense("a", Parameter(np.zeros((2, 3), int), W), Parameter(np.zeros(2, int), B), A),
     "no_inputs": lambda: Layer.dense("a", Parameter(np.zeros((0, 3), int), W), Parameter(np.zeros(3, int), B), A),
     "no_neurons": lambda: Layer.dense("a", Parameter(np.zeros((3, 0), int), W), Parameter(np.zeros(0, int), B), A),
     "empty_relu": lambda: Layer.relu("a", 0, A),
-    "relu_that_grows": lambda: replace(Layer.relu("a", 3, A), n_out=4),
+    "relu_that_grows": lambda: replace(Layer.relu("a", 3, A), out_shape=(4,)),
     "no_weight": lambda: replace(dense("a", 2, 3), weight=None),
     "weight_too_large": lambda: Parameter(np.array([16]), W),
     "weight_too_small": lambda: Parameter(np.array([-17]), W),
@@ -282,7 +299,7 @@ def test_parts_that_do_not_fit_are_refused(build: Callable[[], object]) -> None:
 def test_products_beyond_int64_are_refused() -> None:
     wide = FixedPoint(40, 20)
     layer = Layer.dense("a", Parameter(np.zeros((2, 2), int), wide), Parameter(np.zeros(2, int), B), A)
-    with pytest.raises(ConfigError, match="64-bit"):
+    with pytest.raises(ConfigError, match="at most 48 bits"):
         Network("n", wide, (layer,))
 
 
@@ -353,8 +370,8 @@ def layers_and_inputs(draw: st.DrawFn) -> tuple[Layer, FixedPoint, np.ndarray]:
 @given(layers_and_inputs())
 def test_dense_sums_equal_pythons_integers(case: tuple[Layer, FixedPoint, np.ndarray]) -> None:
     layer, source, inputs = case
-    ours = dense_sums(layer, source, inputs, layer.w.raw, layer.b.raw)
-    results = finish(layer, source, ours)
+    ours = Unit(layer, (source,)).sums(inputs, *parameters(layer))
+    results = finish(layer, ours, len(inputs))
     for sample, neuron in np.ndindex(ours.shape):
         total = exact_cast(real(layer.b.raw[neuron], layer.b.type.frac), layer.acc)
         for i in range(layer.n_in):
@@ -370,14 +387,14 @@ def test_a_coarse_accumulator_casts_each_product_by_itself() -> None:
     inputs = np.full((1, 3), 3)
     for rounding, expected in ((Rounding.TRN, 0), (Rounding.RND, 3)):
         layer = Layer.dense("a", weights, Parameter(np.zeros(1, int), B), FixedPoint(6, 6, True, rounding))
-        assert dense_sums(layer, source, inputs, layer.w.raw, layer.b.raw).tolist() == [[expected]]
+        assert Unit(layer, (source,)).sums(inputs, *parameters(layer)).tolist() == [[expected]]
 
 
 @given(fixed_points((1, 20)), fixed_points((1, 20)), st.lists(st.integers(-(2**19), 2**19 - 1), min_size=1, max_size=5))
 def test_relu_casts_what_is_not_negative(source: FixedPoint, to: FixedPoint, values: list[int]) -> None:
     kept = [exact_overflow(v, replace(source, overflow=Overflow.WRAP)) for v in values]
     expected = [exact_cast(max(real(v, source.frac), Fraction(0)), to) for v in kept]
-    assert finish(Layer.relu("a", len(kept), to), source, np.array(kept)).tolist() == expected
+    assert passed(Layer.relu("a", len(kept), to), (source,), np.array([kept])).tolist() == [expected]
 
 
 @example(2**31 - 1, 2**31 - 1, 7)
@@ -399,15 +416,17 @@ def test_exact_matmul_equals_pythons_integers_beyond_2_to_53(left_bound: int, ri
 
 def test_layers_pass_their_results_on() -> None:
     network, inputs = small_network(), small_inputs(5)
-    first, middle, last = forward(network, inputs)
-    fc0, relu, fc1 = network.layers
-    sums = dense_sums(fc0, network.input_type, inputs, fc0.w.raw, fc0.b.raw)
-    assert np.array_equal(first, finish(fc0, network.input_type, sums))
-    assert np.array_equal(middle, finish(relu, fc0.result, first))
-    sums = dense_sums(fc1, relu.result, middle, fc1.w.raw, fc1.b.raw)
-    assert np.array_equal(last, finish(fc1, relu.result, sums))
-    assert (middle >= 0).all() and middle.any()
-    assert network.input_of(0) == network.input_type and network.input_of(2) == relu.result
+    outputs = forward(network, inputs)
+    for index, layer in enumerate(network.layers):
+        values = entering(network, index, outputs, inputs)
+        assert np.array_equal(values, outputs[index - 1] if index else inputs)
+        if layer.kind is Kind.RELU:
+            ours = passed(layer, network.input_types(index), values)
+        else:
+            ours = finish(layer, Unit(layer, network.input_types(index)).sums(values, *parameters(layer)), 5)
+        assert np.array_equal(outputs[index], ours)
+    assert (outputs[1] >= 0).all() and outputs[1].any()
+    assert network.input_of(0) == network.input_type and network.input_of(2) == network.layers[1].result
 
 
 # ---------------------------------------------------------------- the adder tree

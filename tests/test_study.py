@@ -172,7 +172,7 @@ def test_digest(tmp_path: Path) -> None:
         (
             "[search]",
             "[hardware]\nbackend = 'Quartus'\n[search]",
-            "found 'Quartus', expected one of 'Vivado' or 'Vitis'",
+            "found 'Quartus', expected one of 'Vivado', 'Vitis' or 'VivadoAccelerator'",
         ),
         ("[4, 8]", "1", "[space] weight_bits: found 1, expected whole numbers in 2..16"),
         ("[4, 8]", "[4, 8.0]", "[space] weight_bits: found 8.0, expected whole numbers in 2..16"),
@@ -183,14 +183,12 @@ def test_digest(tmp_path: Path) -> None:
         ("[4, 8]", "{ low = 4 }", "[space] weight_bits: found {'low': 4}, expected a range with both low and high"),
         ("[4, 8]", "{ lo = 4, high = 8 }", "unknown key 'lo' in a range; did you mean 'low'?"),
         ("[4, 8]", "{ low = 4, high = 17 }", "[space] weight_bits: found 17, expected whole numbers in 2..16"),
-        ("[4, 8]", "4\nmechanism = 'dmr'", "mechanism: found 'dmr', expected one of 'tmr' (available in this version)"),
-        ("[4, 8]", "4\nhardened_scope = 'mac'", "hardened_scope: found 'mac', expected one of 'adder' (available"),
-        (
-            "[4, 8]",
-            "4\nreuse_factor = 2",
-            "reuse_factor: found 2, expected 1 (the only value available in this version)",
-        ),
-        ("[4, 8]", "4\nstrategy = 'Resource'", "strategy: found 'Resource', expected one of 'Latency' (available"),
+        ("[4, 8]", "4\nmechanism = 'qmr'", "mechanism: found 'qmr', expected one of 'tmr', 'dmr' or 'recompute'"),
+        ("[4, 8]", "4\nhardened_scope = 'all'", "hardened_scope: found 'all', expected one of 'adder' or 'mac'"),
+        ("[4, 8]", "4\nreuse_factor = 0", "reuse_factor: found 0, expected whole numbers in 1..4096"),
+        ("[4, 8]", "4\nstrategy = 'Area'", "strategy: found 'Area', expected one of 'Latency' or 'Resource'"),
+        ("[4, 8]", "4\nparameters = 'ecc'", "parameters: with reuse_factor 1 weights are constants in logic"),
+        ("[4, 8]", "4\nparameters = 'ecc'\nreuse_factor = [1, 2]", "expected reuse_factor of at least 2 beside it"),
         ("[4, 8]", "4\nstrategy = { low = 1, high = 2 }", "strategy: found a range, expected one of 'Latency'"),
         ("initial = 3", "initial = 9", "[search] found initial 9, expected at most evaluations (8)"),
         ("hidden = [4, 4]", "when = 2026-11-22", "[model] options: when: found datetime.date(2026, 11, 22), expected"),
@@ -239,7 +237,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 KNOWN = {"weight_bits", "activation_bits", "important_fraction", "hardened_bits_important", "hardened_bits_normal"}
-KNOWN |= {"importance_scope", "mechanism", "hardened_scope", "reuse_factor", "strategy"}
+KNOWN |= {"importance_scope", "mechanism", "dot_size", "hardened_scope", "parameters", "reuse_factor", "strategy"}
 
 designs = st.builds(
     Design,
@@ -280,12 +278,30 @@ def test_designs_with_unknown_keys_are_refused(design: Design, key: str) -> None
     [
         ({"weight_bits": "8"}, "weight_bits: found '8', expected whole numbers in 2..16"),
         ({"important_fraction": float("nan")}, "important_fraction: found nan, expected numbers in 0..1"),
-        ({"mechanism": "dmr"}, "mechanism: found 'dmr', expected one of 'tmr'"),
+        ({"mechanism": "qmr"}, "mechanism: found 'qmr', expected one of 'tmr', 'dmr' or 'recompute'"),
+        ({"reuse_factor": 2}, "reuse_factor 2 needs strategy 'Resource', found 'Latency'"),
     ],
 )
 def test_designs_with_wrong_values_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("..", r"\.\.")):
         Design.from_json({**Design(8, 8, 1.0, 0, 0).to_json(), **change})
+
+
+@pytest.mark.parametrize(
+    ("space", "meant"),
+    [
+        ("reuse_factor = 4", {"reuse_factor": 4, "strategy": "Resource"}),
+        ("mechanism = 'recompute'\nhardened_scope = 'mac'", {"dot_size": 8, "hardened_scope": "adder"}),
+        ("mechanism = 'dmr'\ndot_size = 3", {"dot_size": 0, "hardened_scope": "adder"}),
+        ("reuse_factor = 2\nparameters = 'ecc'", {"parameters": "ecc"}),
+    ],
+)
+def test_what_has_no_meaning_beside_the_others_gets_one_value(
+    tmp_path: Path, space: str, meant: dict[str, Any]
+) -> None:
+    section = load(tmp_path, ("[4, 8]", f"4\n{space}")).space
+    design = section.design({variable.name: variable.first for variable in section.searched})
+    assert {key: getattr(design, key) for key in meant} == meant
 
 
 def test_what_is_no_design() -> None:

@@ -388,8 +388,8 @@ LOGITS = 'values = QDense(2, kernel_quantizer=bits(), bias_quantizer=bits(), nam
         ('name="first"', 'name="input"', "layer name 'input'"),
         (
             LOGITS,
-            f"{LOGITS}\n    values = tf.keras.layers.Softmax(name='top')(values)",
-            "layer 'top' (Softmax) is not su",
+            f"{LOGITS}\n    values = tf.keras.layers.PReLU(name='top')(values)",
+            "layer 'top' (PReLU) is not su",
         ),
         (
             LOGITS,
@@ -404,21 +404,21 @@ LOGITS = 'values = QDense(2, kernel_quantizer=bits(), bias_quantizer=bits(), nam
         ),
         (
             LOGITS,
-            f"values = tf.keras.layers.Add(name='a')([values, values])\n    {LOGITS}",
-            "layer 'a' (Add) is not sup",
+            f"values = tf.keras.layers.Multiply(name='a')([values, values])\n    {LOGITS}",
+            "layer 'a' (Multiply) is not sup",
         ),
         (LOGITS, f"values = tf.keras.layers.ReLU(name='r')(values)\n    {LOGITS}", "layer 'r' (ReLU) is not supported"),
         (
             "QActivation(quantized_relu(quantisation.activation_bits, 1)",
-            "QActivation(qkeras.quantized_tanh(4)",
-            "quantized_tanh",
+            "QActivation(qkeras.ternary(4)",
+            "ternary is not supported",
         ),
         (
             "activation_bits, 1)",
             "activation_bits, 1, negative_slope=0.25)",
-            "quantized_relu with negative_slope is not",
+            "quantized_relu with negative_slope=0.25 is not",
         ),
-        ("activation_bits, 1)", "activation_bits, 4)", "layer 'relu': quantized_relu(4, 4) has no fractional bit"),
+        ("activation_bits, 1)", "activation_bits, 4)", "layer 'relu': quantized_relu of 4 bits has no fractional bit"),
         (
             "weight_bits, 0, alpha=1)",
             "weight_bits, 0, alpha='auto')",

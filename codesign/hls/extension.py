@@ -1,135 +1,74 @@
-"""What codesign adds to hls4ml: the protected dense layer, its templates and headers."""
+"""What codesign adds to hls4ml: one layer class for all that is protected, and a flow that leaves layers alone."""
 
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hls4ml.backends import get_backend
-from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
-from hls4ml.backends.vivado.passes.core_templates import (
-    DenseConfigTemplate,
-    DenseFunctionTemplate,
-    dense_config_template,
-)
-from hls4ml.model.layers import Dense, register_layer
-from hls4ml.writer.vitis_writer import VitisWriter
-from hls4ml.writer.vivado_writer import VivadoWriter
+from hls4ml.backends.template import FunctionCallTemplate
+from hls4ml.model.flow import register_flow
+from hls4ml.model.flow.flow import get_flow
+from hls4ml.model.layers import Layer as Hls4mlLayer
+from hls4ml.model.layers import register_layer
 
 from codesign.assets import asset
-from codesign.network import Parameter
+from codesign.hls import kernels
+from codesign.network import Layer
 
-HEADERS = ("codesign_taps.h", "codesign_vote.h", "codesign_dense.h")
-_CONFIG_END = "    template<class data_T, class res_T, class CONFIG_T>\n    using kernel"
-
-
-class ProtectedDense(Dense):
-    """A Dense layer with `hardened_bits` (one number a neuron), `fault_layer` and `flag` (its status bit)."""
-
-
-class ProtectedDenseConfig(DenseConfigTemplate):
-    """hls4ml's dense configuration and the members that `codesign_dense.h` asks for."""
-
-    def __init__(self) -> None:
-        LayerConfigTemplate.__init__(self, ProtectedDense)
-        self.template = dense_config_template
-
-    def format(self, node: Any) -> str:
-        text = super().format(node)
-        bits = ", ".join(str(h) for h in node.get_attr("hardened_bits"))
-        members = (
-            f"    static const int layer_id = {node.get_attr('fault_layer')};\n"
-            f"    static constexpr unsigned char hardened_bits[n_out] = {{{bits}}};\n"
-        )
-        head, end, tail = text.partition(_CONFIG_END)
-        if not end:
-            raise RuntimeError(f"hls4ml's dense configuration has no kernel: {text}")
-        return str(head + members + end + tail)
+CLASS = "ProtectedUnit"
+FLOW = "vivado:codesign"
+# The simulation's header is not among them: it is no part of the accelerator.
+HEADERS = (
+    *("codesign_taps.h", "codesign_vote.h", "codesign_codes.h", "codesign_neuron.h"),
+    *("codesign_recompute.h", "codesign_layers.h", "codesign_status.h"),
+)
+# The passes that give a project its form. hls4ml's optimisers are not among them: the network has every type, and
+# nothing in it may be fused, moved or dropped.
+_PASSES = (
+    *("inplace_stream_flatten", "clone_output", "inplace_parallel_reshape"),
+    *("transform_types", "generate_conv_streaming_instructions", "set_pipeline_style"),
+)
 
 
-class ProtectedDenseFunction(DenseFunctionTemplate):
-    """The call in the top function; it puts the layer's flag into `corrected`."""
+class ProtectedUnit(Hls4mlLayer):
+    """A layer of the network that computes: its attribute `unit`. Its parameters stand in tables of ours."""
+
+    def initialize(self) -> None:
+        self.add_output_variable(list(self.get_attr("unit").out_shape))
+
+
+class ProtectedUnitCall(FunctionCallTemplate):
+    """The call in the top function."""
 
     def __init__(self) -> None:
-        FunctionCallTemplate.__init__(self, ProtectedDense, include_header=["nnet_utils/codesign_dense.h"])
-        self.template = (
-            "corrected[{flag}] = nnet::protected_dense<{input_t}, {output_t}, {config}>"
-            "({input}, {output}, {w}, {b}, guard);"
-        )
+        super().__init__(ProtectedUnit, include_header=[f"nnet_utils/{header}" for header in kernels.HEADERS])
+
+    def transform(self, model: Any, node: Any) -> bool:
+        super().transform(model, node)
+        tables = [f"weights/{name}.h" for name in kernels.tables_of(node.get_attr("unit"))]
+        node.set_attr("include_header", [*self.include_header, *tables])
+        return False
 
     def format(self, node: Any) -> str:
-        params = self._default_function_params(node)
-        params["w"] = node.get_weights("weight").name
-        params["b"] = node.get_weights("bias").name
-        params["flag"] = node.get_attr("flag")
-        return str(self.template.format(**params))
+        layer: Layer = node.get_attr("unit")
+        variables = [*(node.get_input_variable(name) for name in node.inputs), node.get_output_variable()]
+        return kernels.call(layer, [v.type.name for v in variables], [v.name for v in variables])
 
 
 @cache
 def register() -> None:
-    """Make the layer known to hls4ml's Vivado family; once a process."""
-    register_layer("ProtectedDense", ProtectedDense)
-    # Vitis inherits Vivado's templates; the headers are copied by each backend's own writer.
-    get_backend("Vivado").register_template(ProtectedDenseConfig)
-    get_backend("Vivado").register_template(ProtectedDenseFunction)
+    """Make the layer class and the flow known to hls4ml; once a process."""
+    register_layer(CLASS, ProtectedUnit)
+    vivado = get_backend("Vivado")
+    # The other two backends of the family use Vivado's templates.
+    vivado.register_template(ProtectedUnitCall)
+    passes = [
+        *get_flow("vivado:init_layers").optimizers,
+        *(f"vivado:{name}" for name in _PASSES),
+        *get_flow("vivado:apply_templates").optimizers,
+    ]
+    register_flow("codesign", passes, requires=[], backend="Vivado")
     folder = asset("hls_templates")
-    for backend in _WRITERS:
+    for backend in ("Vivado", "Vitis", "VivadoAccelerator"):
         for header in HEADERS:
             get_backend(backend).register_source(Path(folder / header).resolve())
-
-
-class _OwnGlue:
-    """hls4ml's writer with our weight tables, and without what cannot serve here.
-
-    Left out are the bridge, which does not know our ports, and the YAML, which needs Keras; csim.cpp and
-    codesign.json stand for them.
-    """
-
-    def __init__(self, tables: dict[str, Parameter]) -> None:
-        super().__init__()
-        self._tables = tables
-
-    def print_array_to_cpp(
-        self, var: Any, odir: str, namespace: str | None = None, write_txt_file: bool = True
-    ) -> None:
-        # hls4ml's lists of decimal fractions take a compiler milliseconds an entry, ten seconds for a small MLP.
-        del namespace, write_txt_file
-        path = Path(odir) / "firmware" / "weights" / f"{var.name}.h"
-        path.write_text(weight_table(var.name, self._tables[var.name]))
-
-    def write_bridge(self, model: Any) -> None:
-        pass
-
-    def write_yml(self, model: Any) -> None:
-        pass
-
-
-class _VivadoProject(_OwnGlue, VivadoWriter):
-    pass
-
-
-class _VitisProject(_OwnGlue, VitisWriter):
-    pass
-
-
-_WRITERS = {"Vivado": _VivadoProject, "Vitis": _VitisProject}
-
-
-def writer(backend: str, tables: dict[str, Parameter]) -> Any:
-    """hls4ml's project writer of that backend; `tables` holds the parameters by their C++ names."""
-    return _WRITERS[backend](tables)
-
-
-_C_TYPES = ((8, "signed char"), (16, "short"), (32, "int"), (64, "long long"))
-
-
-def weight_table(name: str, parameter: Parameter) -> str:
-    """A header with raw integers, row by row, in the smallest C type that holds them."""
-    needed = parameter.type.width + (not parameter.type.signed)
-    c_type = next(text for width, text in _C_TYPES if needed <= width)
-    rows = parameter.raw.reshape(len(parameter.raw), -1)
-    body = ",\n".join("    " + ", ".join(str(v) for v in row) for row in rows.tolist())
-    return (
-        f"// Raw integers of {parameter.type}, shape {parameter.raw.shape}.\n"
-        f"#ifndef {name.upper()}_H_\n#define {name.upper()}_H_\n\n"
-        f"const {c_type} {name}[{parameter.raw.size}] = {{\n{body}}};\n\n#endif\n"
-    )

@@ -8,7 +8,7 @@ Document = dict[str, Any]
 NBSP = "\u00a0"
 
 # Order and names of what a design's LUTs are spent on.
-CAUSES = {"function": "function", "replicas": "replicas", "voters": "voters", "guards": "guards"}
+CAUSES = {name: name for name in ("function", "replicas", "voters", "guards", "parameters", "status")}
 
 _CONSTRAINTS = {
     "accuracy_clean": "accuracy without faults",
@@ -24,7 +24,9 @@ _VARIABLES = {
     "hardened_bits_normal": "hardened bits, others",
     "importance_scope": "importance ranked over",
     "mechanism": "mechanism",
+    "dot_size": "multipliers of the shared unit",
     "hardened_scope": "hardened arithmetic",
+    "parameters": "stored parameters",
     "reuse_factor": "reuse factor",
     "strategy": "strategy",
 }
@@ -189,6 +191,7 @@ def words(result: Document) -> list[str]:
         f"Weights have {design['weight_bits']} bits, activations {design['activation_bits']}.",
         *_neurons_in_words(result, design),
         _mechanism_in_words(design),
+        *_parameters_in_words(design),
         f"It is written as an HLS project for {hardware['backend']} and the part {hardware['capacity']['part']} "
         f"({hardware['board']}), with a clock of {hardware['clock_ns']:g}{NBSP}ns, strategy {design['strategy']} and "
         f"reuse factor {design['reuse_factor']}.",
@@ -230,9 +233,28 @@ def _bits_in_words(hardened: int, widest: int) -> str:
 def _mechanism_in_words(design: Document) -> str:
     arithmetic = {"adder": "adders", "mac": "multipliers and adders"}
     copied = arithmetic.get(design["hardened_scope"], design["hardened_scope"])
-    if design["mechanism"] == "tmr":
-        return f"The {copied} of a hardened bit exist three times, behind a bitwise majority voter."
-    return f"The {copied} of a hardened bit are protected by {design['mechanism']}."
+    match design["mechanism"]:
+        case "tmr":
+            return f"The {copied} of a hardened bit exist three times, behind a bitwise majority voter."
+        case "dmr":
+            return (
+                f"The {copied} of a hardened bit exist twice; where the copies differ a flag is raised and the "
+                "neuron's sum becomes zero."
+            )
+    return (
+        f"A shared unit of {design['dot_size']} multipliers in each layer computes hardened neurons twice more, and "
+        "their hardened bits are voted."
+    )
+
+
+def _parameters_in_words(design: Document) -> list[str]:
+    codes = {
+        "tmr": "stored three times and voted as they are read",
+        "parity": "stored with a parity bit; a damaged one is read as zero and flagged",
+        "ecc": "stored in a code that corrects one flip in a word and finds two",
+    }
+    code = codes.get(design["parameters"])
+    return [f"Weights and biases are {code}."] if code else []
 
 
 def source(resources: Document) -> str:

@@ -63,7 +63,14 @@ _MARKS: dict[str, dict[str, Any]] = {
     "full-tmr": {"marker": "D", "markersize": 7},
 }
 _DASHES = {"unprotected": (0, (5, 2)), "chosen": "solid", "full-tmr": (0, (5, 1.5, 1, 1.5))}
-_HATCHES = {"function": "", "replicas": "///", "voters": "...", "guards": "xxx"}
+_HATCHES = {
+    "function": "",
+    "replicas": "///",
+    "voters": "...",
+    "guards": "xxx",
+    "parameters": "\\\\\\",
+    "status": "---",
+}
 
 
 def cost_against_accuracy(result: Document) -> Markup:

@@ -36,7 +36,7 @@ def resources_text(report: dict[str, Any]) -> str:
     lines = [f"source: {report['source']} ({report['tool_version']})"]
     lines += [f"{name:<15} {'-' if report[name] is None else report[name]}" for name in names]
     if causes := report.get("lut_by_cause"):
-        lines += [f"  LUT {name:<9} {count}" for name, count in causes.items()]
+        lines += [f"  LUT {name:<10} {count}" for name, count in causes.items()]
     return "\n".join(lines) + "\n"
 
 

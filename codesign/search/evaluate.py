@@ -10,9 +10,10 @@ from codesign.board.boards import Board, load_board
 from codesign.campaign.run import CampaignResult, run_campaign
 from codesign.campaign.statistics import Interval
 from codesign.campaign.store import Store
+from codesign.codes import Code
 from codesign.faults import FaultModel, Lifetime, Target
 from codesign.network import Network
-from codesign.protection import ProtectionPlan, selective_plan
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, selective_plan
 from codesign.resources.estimate import estimate
 from codesign.resources.report import ResourceReport
 from codesign.study import Design, Study
@@ -109,6 +110,10 @@ class Evaluator:
             self._trained[widths] = train(self.study, *widths)
         return self._trained[widths]
 
+    def network(self, design: Design) -> Network:
+        """The design's network, trained at most once, with its reuse factor."""
+        return self.trained(design).network.with_reuse(design.reuse_factor)
+
     def plan(self, network: Network, design: Design) -> ProtectionPlan:
         """The design's protection, important neurons chosen by their score on the training set."""
         if network.digest not in self._scores:
@@ -121,11 +126,19 @@ class Evaluator:
             design.hardened_bits_important,
             design.hardened_bits_normal,
             design.importance_scope,
+            LayerPlan(
+                layer="",
+                hardened_bits=(),
+                mechanism=Mechanism(design.mechanism),
+                scope=Scope(design.hardened_scope),
+                dot_size=design.dot_size,
+                parameters=Code(design.parameters),
+            ),
         )
 
     def protected(self, design: Design) -> tuple[Network, ProtectionPlan]:
         """What the design becomes."""
-        network = self.trained(design).network
+        network = self.network(design)
         return network, self.plan(network, design)
 
     def signature(self, design: Design) -> tuple[str, str]:
@@ -167,8 +180,8 @@ class Evaluator:
     def evaluate(self, design: Design, progress: Callable[[int], None] | None = None) -> Evaluation:
         """All figures of one design."""
         start = time.perf_counter()
-        trained = self.trained(design)
-        network, plan = trained.network, self.plan(trained.network, design)
+        clean = self.trained(design).accuracy_clean
+        network, plan = self.protected(design)
         cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns)
         result = self.campaign(network, plan, self.fault_model(), progress)
         report = cost.report
@@ -177,14 +190,14 @@ class Evaluator:
             design=design,
             network=network.digest,
             plan=plan.digest,
-            accuracy_clean=trained.accuracy_clean,
+            accuracy_clean=clean,
             accuracy_faulty=result.accuracy,
             sdc1=result.sdc1,
             trials=result.trials,
             resources=report,
-            lut_by_cause={name: getattr(cost, name) for name in ("function", "replicas", "voters", "guards")},
+            lut_by_cause=cost.lut_by_cause,
             cost=self.study.objective.lut * report.lut + self.study.objective.dsp * report.dsp,
-            margins=self._margins(trained.accuracy_clean, result.accuracy, report),
+            margins=self._margins(clean, result.accuracy, report),
             seconds=time.perf_counter() - start,
         )
 

@@ -185,7 +185,9 @@ def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evalua
     """Write the project, compile it, and demand its integers: fault-free on all samples, and under trials."""
     network, plan = _built(folder, evaluator, chosen)
     raw = network.quantise_inputs(evaluator.data.test_inputs)
-    options = ProjectOptions(study.hardware.backend, evaluator.board.part, study.hardware.clock_ns)
+    options = ProjectOptions(
+        study.hardware.backend, evaluator.board.part, study.hardware.clock_ns, study.hardware.io_type
+    )
     plan.save(folder.path / "best" / "plan.json", network)
     folder.keep_samples(raw)
     for left_behind in folder.project.parent.glob(f".{folder.project.name}.*"):  # by a process that was killed

@@ -8,166 +8,201 @@ import contextlib
 import io
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError
-from codesign.fixed import FixedPoint, Ints, to_real
-from codesign.network import Layer, Network, Parameter
+from codesign.fixed import FixedPoint
+from codesign.network import Network
+from codesign.train.nodes import network_from_graph, precision
+from codesign.train.supported import check_layers
 
-SUPPORTED = "Input, QDense, quantized_relu (as QActivation or as a QDense's activation) and a linear output"
-# Types hls4ml cannot infer; the widths of every supported layer are inferred or given by a quantiser.
+# Types hls4ml cannot infer; the widths of every other tensor are inferred or given by a quantiser.
 DEFAULT_PRECISION = "fixed<24,12>"
+# Fractional bits of a batch normalisation's scale and shift, which have no quantiser that hls4ml heeds.
+_NORMALISATION_FRAC = 12
+_NORMALISATIONS = ("BatchNormalization", "QBatchNormalization")
+
+LayerSettings = Mapping[str, Mapping[str, Any]]
 
 
 def network_from_keras(model: Any, name: str, input_type: FixedPoint, backend: str) -> Network:
     """Convert a trained functional or sequential QKeras model.
 
-    Raises ConfigError for layers outside SUPPORTED and for weights that are not exact in their type.
+    Raises ConfigError for what `check_layers` refuses and for weights that are not exact in their type.
     """
     check_layers(model)
-    graph = model_graph(model, input_type, backend)
-    return network_from_graph(graph, name, input_type)
+    return network_from_graph(model_graph(model, input_type, backend), name, input_type)
 
 
-def model_graph(model: Any, input_type: FixedPoint, backend: str, output_dir: str | None = None) -> Any:
-    """hls4ml's ModelGraph (io_parallel, Latency) with exact types; nothing is written yet."""
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
+def model_graph(
+    model: Any,
+    input_type: FixedPoint,
+    backend: str,
+    output_dir: str | None = None,
+    *,
+    io_type: str = "io_parallel",
+    reuse_factor: int = 1,
+    settings: LayerSettings | None = None,
+) -> Any:
+    """hls4ml's ModelGraph (strategy Latency) with exact types; nothing is written yet.
+
+    `settings` is hls4ml's own configuration of single layers by name, such as
+    ``{"logits": {"Precision": {"accum": "fixed<16,8,TRN,SAT>"}}}``; it has the last word.
+    """
+    with _quiet(), tempfile.TemporaryDirectory() as folder, _weights_that_count(model), _optimisers_held_back():
         import hls4ml
 
         config = hls4ml.utils.config_from_keras_model(
-            model, granularity="name", default_precision=DEFAULT_PRECISION, backend=backend
+            model,
+            granularity="name",
+            default_precision=DEFAULT_PRECISION,
+            default_reuse_factor=reuse_factor,
+            backend=backend,
         )
         for entry in model.input_names:
-            config["LayerName"][entry]["Precision"]["result"] = str(input_type)
-        return hls4ml.converters.convert_from_keras_model(
-            model,
-            hls_config=config,
-            backend=backend,
-            io_type="io_parallel",
-            output_dir=output_dir or folder,
-        )
+            _merge(config, {entry: {"Precision": {"result": str(input_type)}}})
+        _merge(config, _normalisation_types(model))
+        _merge(config, settings or {})
+
+        def convert() -> Any:
+            given = {"backend": backend, "io_type": io_type, "output_dir": output_dir or folder}
+            return hls4ml.converters.convert_from_keras_model(model, hls_config=config, **given)
+
+        graph = convert()
+        if pools := _global_pool_types(graph):
+            _merge(config, pools)
+            _merge(config, settings or {})
+            graph = convert()
+        _round_normalisations(graph)
+        return graph
 
 
-def network_from_graph(graph: Any, name: str, input_type: FixedPoint) -> Network:
-    """Read a ModelGraph that is one chain of supported layers."""
-    nodes = list(graph.get_layers())
-    layers = []
-    for before, node in zip([None, *nodes], nodes, strict=False):
-        if before is not None and list(node.inputs) != [before.name]:
-            raise ConfigError(f"layer '{node.name}' takes {list(node.inputs)}, expected one chain of layers")
-        if layer := _layer(node, before, input_type):
-            layers.append(layer)
-    return Network(name, input_type, tuple(layers))
+def _merge(config: dict[str, Any], settings: LayerSettings) -> None:
+    for name, entries in settings.items():
+        layer = config["LayerName"].setdefault(name, {})
+        for key, value in entries.items():
+            if isinstance(value, Mapping):
+                layer.setdefault(key, {}).update(value)
+            else:
+                layer[key] = value
 
 
-def _layer(node: Any, before: Any, input_type: FixedPoint) -> Layer | None:
-    """The Network's layer for a graph node; None for one that computes nothing."""
-    kind, activation = node.class_name, node.get_attr("activation")
-    if kind == "Input" and before is None:
-        found = _type(node, "result_t")
-        if found != input_type:
-            raise ConfigError(f"input '{node.name}' became {found} in hls4ml, expected {input_type}")
-        return None
-    if kind == "Dense":
-        return _dense(node)
-    if kind == "Activation" and activation == "relu":
-        return Layer.relu(node.name, int(node.get_attr("n_in")), _type(node, "result_t"))
-    if kind == "Activation" and activation == "linear" and _type(node, "result_t") == _type(before, "result_t"):
-        return None
-    raise _unsupported(node.name, f"{kind} {activation}" if kind == "Activation" else kind)
+# ---------------------------------------------------------------- what hls4ml does not infer
 
 
-def _dense(node: Any) -> Layer:
-    if node.get_attr("strategy") != "latency" or node.get_attr("reuse_factor") != 1:
-        raise ConfigError(f"layer '{node.name}' is not fully unrolled (strategy Latency, reuse factor 1)")
-    return Layer.dense(
-        node.name, _parameter(node, "weight"), _parameter(node, "bias"), _type(node, "accum_t"), _type(node, "result_t")
-    )
-
-
-def _type(node: Any, name: str) -> FixedPoint:
-    from hls4ml.model.types import FixedPrecisionType, IntegerPrecisionType
-
-    precision = node.types[name].precision
-    # The types of binary and power-of-two quantisers print like integers and mean something else.
-    if not isinstance(precision, FixedPrecisionType | IntegerPrecisionType):
-        raise ConfigError(
-            f"layer '{node.name}': {name} is a {type(precision).__name__}, expected a fixed-point type "
-            "(quantized_bits with alpha=1)"
-        )
-    return FixedPoint.parse(str(precision))
-
-
-def _parameter(node: Any, name: str) -> Parameter:
-    to = _type(node, f"{name}_t")
-    return Parameter(_exact(np.asarray(node.weights[name].data, np.float64), to, f"layer '{node.name}': {name}"), to)
-
-
-def _exact(values: NDArray[np.float64], to: FixedPoint, what: str) -> Ints:
-    """Raw integers of real values that must be exact in the type: no rounding, no overflow."""
-    scaled = np.ldexp(values, to.frac)
-    raw: Ints = np.rint(np.clip(scaled, to.min_raw, to.max_raw)).astype(np.int64)
-    wrong = to_real(raw, to) != values
-    if wrong.any():
-        raise ConfigError(f"{what} {values[wrong][0]!r} is not exact in {to}: give it a quantized_bits with alpha=1")
-    return raw
-
-
-def check_layers(model: Any) -> None:
-    """Refuse, before anything is trained, what hls4ml rejects with a bare exception or silently leaves out."""
-    if type(model).__name__ not in ("Functional", "Sequential"):
-        raise ConfigError(f"model class {type(model).__name__}: expected a functional or sequential Keras model")
+def _normalisation_types(model: Any) -> dict[str, dict[str, Any]]:
+    """Types with as many integer bits as the scales and shifts need; hls4ml would take its default."""
+    found = {}
     for layer in model.layers:
-        kind = type(layer).__name__
-        if kind not in ("InputLayer", "QDense", "QActivation", "Activation"):
-            raise _unsupported(layer.name, kind)
-        Layer.relu(layer.name, 1, FixedPoint(1, 1))  # the Network's own rule for names
-        if kind != "InputLayer":
-            _check_activation(layer)
-        if kind == "QDense":
-            _check_quantisers(layer)
+        if type(layer).__name__ in _NORMALISATIONS:
+            scale, shift = _scale_and_shift(layer)
+            types = {"scale": _type_around(scale), "bias": _type_around(shift)}
+            found[layer.name] = {"Precision": types}
+    return found
 
 
-def _check_activation(layer: Any) -> None:
-    activation = getattr(layer, "quantizer", None) or getattr(layer, "activation", None)
-    name = getattr(activation, "__name__", type(activation).__name__)
-    if activation is None or name == "linear":
-        return
-    if name != "quantized_relu":
-        raise _unsupported(layer.name, f"{type(layer).__name__} {name}")
-    settings = activation.get_config()
-    for key in ("negative_slope", "relu_upper_bound", "use_sigmoid", "use_stochastic_rounding"):
-        if settings.get(key):
-            raise ConfigError(f"layer '{layer.name}': quantized_relu with {key} is not supported")
-    if settings["bits"] <= settings["integer"]:
-        # hls4ml 1.3.0 turns such a type into a plain integer, which wraps and truncates where QKeras
-        # saturates and rounds: accuracy would be lost without a word.
-        raise ConfigError(
-            f"layer '{layer.name}': quantized_relu({settings['bits']}, {settings['integer']}) has no fractional bit, "
-            "expected integer < bits"
-        )
+def _scale_and_shift(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    gamma = layer.gamma.numpy() if layer.scale else np.ones_like(mean)
+    beta = layer.beta.numpy() if layer.center else np.zeros_like(mean)
+    scale = gamma / np.sqrt(variance + layer.epsilon)
+    return scale, beta - scale * mean
 
 
-def _check_quantisers(layer: Any) -> None:
-    for what, quantiser in (("kernel", layer.kernel_quantizer_internal), ("bias", layer.bias_quantizer_internal)):
-        if what == "bias" and not layer.use_bias:
-            continue
-        name = type(quantiser).__name__
-        if name != "quantized_bits":
-            raise ConfigError(f"layer '{layer.name}': {what}_quantizer is {name}, expected quantized_bits with alpha=1")
-        if quantiser.alpha not in (None, 1, 1.0):
-            raise ConfigError(f"layer '{layer.name}': {what}_quantizer has alpha={quantiser.alpha!r}, expected alpha=1")
+def _type_around(values: NDArray[np.float64]) -> str:
+    """The narrowest signed type that holds the values rounded to _NORMALISATION_FRAC bits."""
+    raw = np.rint(np.ldexp(values.astype(np.float64), _NORMALISATION_FRAC))
+    width = 1 + int(max(raw.max(), -raw.min() - 1, 1)).bit_length()
+    return f"fixed<{width},{width - _NORMALISATION_FRAC}>"
 
 
-def _unsupported(name: str, kind: str) -> ConfigError:
-    return ConfigError(f"layer '{name}' ({kind}) is not supported; supported are {SUPPORTED}")
+def _round_normalisations(graph: Any) -> None:
+    """Bring scales and shifts to their types here: hls4ml prints them with few digits and truncates what it reads."""
+    for node in graph.get_layers():
+        if node.class_name == "BatchNormalization":
+            for name, weights in node.weights.items():
+                frac = precision(node, f"{name}_t").frac
+                weights.data = np.ldexp(np.rint(np.ldexp(np.asarray(weights.data, np.float64), frac)), -frac)
+
+
+def _global_pool_types(graph: Any) -> dict[str, dict[str, Any]]:
+    """What hls4ml infers for a pooling layer, but not for one over the whole image."""
+    found = {}
+    for node in graph.get_layers():
+        if node.class_name in ("GlobalPooling1D", "GlobalPooling2D"):
+            source = precision(node.get_input_node(), "result_t")
+            pixels = node.get_input_variable().size() // node.get_attr("n_filt")
+            extra = (pixels - 1).bit_length() if node.get_attr("pool_op") == "Average" else 0
+            sign = "" if source.signed else "u"
+            accumulator = f"{sign}fixed<{source.width + 2 * extra},{source.integer + extra}>"
+            found[node.name] = {"Precision": {"accum": accumulator, "result": str(source)}}
+    return found
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _weights_that_count(model: Any) -> Iterator[None]:
+    """Quantise, for the time of the conversion, the weights whose quantisers hls4ml drops."""
+    kept = {}
+    for layer in model.layers:
+        if quantisers := _dropped_quantisers(layer):
+            kept[layer.name] = layer.get_weights()
+            for variable, quantiser in quantisers:
+                variable.assign(quantiser(variable))
+    try:
+        yield
+    finally:
+        for name, weights in kept.items():
+            model.get_layer(name).set_weights(weights)
+
+
+def _dropped_quantisers(layer: Any) -> list[tuple[Any, Any]]:
+    """Dense layers over the last of several axes become convolutions; batch normalisations are never quantised."""
+    match type(layer).__name__:
+        case "QDense" if len(layer.input_shape) > 2:
+            pairs = [(layer.kernel, layer.kernel_quantizer_internal)]
+            return pairs + [(layer.bias, layer.bias_quantizer_internal)] * layer.use_bias
+        case "QBatchNormalization":
+            names = ["gamma"] * layer.scale + ["beta"] * layer.center
+            pairs = [(getattr(layer, name), getattr(layer, f"{name}_quantizer_internal")) for name in names]
+            pairs += [
+                (layer.moving_mean, layer.mean_quantizer_internal),
+                (layer.moving_variance, layer.variance_quantizer_internal),
+            ]
+            return [(variable, quantiser) for variable, quantiser in pairs if quantiser is not None]
+    return []
+
+
+@contextlib.contextmanager
+def _optimisers_held_back() -> Iterator[None]:
+    """Keep hls4ml from two optimisations that drop a quantiser without a word.
+
+    It removes a linear activation, type and all, behind a layer whose type it infers; and it multiplies a batch
+    normalisation into the convolution that a dense layer became, as that has lost its quantiser.
+    """
+    from hls4ml.model.optimizer import get_optimizer
+    from hls4ml.model.types import UnspecifiedPrecisionType
+
+    merge, fuse = get_optimizer("merge_linear_activation"), get_optimizer("fuse_batch_normalization")
+
+    def is_untyped(node: Any) -> bool:
+        untyped = isinstance(node.get_output_variable().type.precision, UnspecifiedPrecisionType)
+        return untyped and bool(type(merge).match(merge, node))
+
+    def is_quantised(node: Any) -> bool:
+        return bool(type(fuse).match(fuse, node)) and node.get_input_node().get_attr("weight_quantizer") is not None
+
+    merge.match, fuse.match = is_untyped, is_quantised
+    try:
+        yield
+    finally:
+        del merge.match, fuse.match
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Keep hls4ml's prints to ourselves; if it fails, they go with the error."""
     log = io.StringIO()
     try:

@@ -3,6 +3,9 @@
 #ifndef PLAIN_AP_INT_H_
 #define PLAIN_AP_INT_H_
 
+enum ap_q_mode { AP_RND, AP_RND_ZERO, AP_RND_MIN_INF, AP_RND_INF, AP_RND_CONV, AP_TRN, AP_TRN_ZERO };
+enum ap_o_mode { AP_SAT, AP_SAT_ZERO, AP_SAT_SYM, AP_WRAP, AP_WRAP_SM };
+
 struct Bit {
     int &word;
     int index;
@@ -17,28 +20,34 @@ struct Bits {
     void operator=(int bits) { word = bits; }
 };
 
-template <int W> struct ap_int {
+template <int W, bool SIGNED> struct Plain {
+    static const int width = W;
     int word;
-    template <class T = int> ap_int(T given = 0) : word(int(unsigned(int(given)) << (32 - W)) >> (32 - W)) {}
-    operator int() const { return word; }
-    Bit operator[](int index) { return Bit{word, index}; }
-    int range(int, int) const { return word; }
-};
-
-template <int W> struct ap_uint {
-    int word;
-    template <class T = int> ap_uint(T given = 0) : word(int(given) & int((1u << W) - 1)) {}
+    template <class T = int> Plain(T given = 0) : word(wrap(int(given))) {}
     operator int() const { return word; }
     Bit operator[](int index) { return Bit{word, index}; }
     bool operator[](int index) const { return (word >> index) & 1; }
-};
 
-template <int W, int I> struct ap_fixed {
+  private:
+    static int wrap(int bits) {
+        return SIGNED ? int(unsigned(bits) << (32 - W)) >> (32 - W) : bits & int((1u << W) - 1);
+    }
+};
+template <int W> using ap_int = Plain<W, true>;
+template <int W> using ap_uint = Plain<W, false>;
+
+template <int W, int I, ap_q_mode Q = AP_TRN, ap_o_mode O = AP_WRAP, int N = 0> struct ap_fixed {
     static const int width = W;
     int word;
-    ap_fixed() : word(0) {}
-    template <int W2, int I2> ap_fixed(const ap_fixed<W2, I2> &other) : word(other.word << (W - I - W2 + I2)) {}
+    ap_fixed(int whole = 0) : word(whole << (W - I)) {}
+    template <int W2, int I2> ap_fixed(const ap_fixed<W2, I2> &other) : word(scaled(other.word, (W - I) - (W2 - I2))) {}
+    Bit operator[](int index) { return Bit{word, index}; }
     Bits range(int, int) { return Bits{word}; }
+    int range(int, int) const { return word; }
+
+  private:
+    static int scaled(int bits, int shift) { return shift < 0 ? bits >> -shift : bits << shift; }
 };
+template <int W, int I, ap_q_mode Q = AP_TRN, ap_o_mode O = AP_WRAP, int N = 0> struct ap_ufixed;
 
 #endif

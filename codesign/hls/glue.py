@@ -1,0 +1,118 @@
+"""What stands in the project beside the accelerator: the simulation's C interface and hls4ml's own test bench."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from codesign.assets import asset
+from codesign.errors import ToolError
+from codesign.fixed import Ints, to_real
+from codesign.hls.registers import status_words
+from codesign.hls.top import Top
+from codesign.network import Network, forward
+
+CSIM_SOURCE = "csim.cpp"
+CSIM_SCRIPT = "build_csim.sh"
+
+_GLUE = """// The C interface of this project for simulation: see firmware/nnet_utils/codesign_csim.h.
+{sources}
+#include "firmware/nnet_utils/codesign_csim.h"
+
+struct Top {{
+    void operator()({input} data, {output} result, codesign::Guard guard, bool clear, ap_uint<32> *status) const {{
+{body}
+    }}
+}};
+
+extern "C" __attribute__((visibility("default"))) int
+codesign_run(const int64_t *inputs, int64_t n_samples, const codesign::Fault *faults, int64_t n_faults, uint32_t guard,
+             int clear_each, int64_t *outputs, uint32_t *status, int64_t *hits) {{
+    return codesign::{run}<{input_t}, {n_in}, {output_t}, {n_out}, {n_layers}, {n_status}>(
+        Top(), inputs, n_samples, faults, n_faults, guard, clear_each, outputs, status, hits);
+}}
+"""
+
+# The wrapper takes its values one by one as floating-point numbers, which hold them exactly.
+_THROUGH_WRAPPER = """        static input_axi_t in[N_IN];
+        static output_axi_t out[N_OUT];
+        for (unsigned i = 0; i < N_IN; i++)
+            in[i] = input_axi_t(T_in(data[i].to_double()), i == N_IN - 1);
+        {call}
+        for (unsigned i = 0; i < N_OUT; i++)
+            result[i] = out[i].data;"""
+
+_SCRIPT = """#!/bin/sh
+# Builds the C-simulation library of this project: sh build_csim.sh [compiler]
+# csim.cpp takes in the accelerator's sources, so that the library's headers are read once.
+# NDEBUG: the ap_fixed headers read, and then ignore, a bit beyond the source when a cast drops all its bits.
+set -e
+cd "$(dirname "$0")"
+exec "${1:-g++}" -std=c++17 -O2 -DNDEBUG -fPIC -shared -fvisibility=hidden -fno-gnu-unique -w -Ifirmware/ap_types \\
+    csim.cpp -o csim.so
+"""
+
+
+def write_glue(top: Top, folder: Path) -> None:
+    """Our own C interface, where hls4ml would put its bridge."""
+    (folder / CSIM_SOURCE).write_text(_glue(top))
+    (folder / CSIM_SCRIPT).write_text(_SCRIPT)
+    shutil.copyfile(asset("hls_templates") / "codesign_csim.h", folder / "firmware/nnet_utils/codesign_csim.h")
+
+
+def _glue(top: Top) -> str:
+    network, options = top.network, top.options
+    accelerator = options.backend == "VivadoAccelerator"
+    streams = options.io_type == "io_stream" and not accelerator
+    types = [variable.type.name for variable in (top.input, top.output)]
+    if accelerator and options.io_type == "io_stream":
+        types = [f"{name}::value_type" for name in types]
+    words = ", ".join(f"status[{k}]" for k in range(len(status_words(network))))
+    call = "{}({}, {}, guard, clear, " + words + ");"
+    if accelerator:
+        body = _THROUGH_WRAPPER.format(call=call.format(f"{network.name}_axi", "in", "out"))
+    else:
+        body = f"        {call.format(network.name, 'data', 'result')}"
+    port = "hls::stream<{}> &" if streams else "{} *"
+    names = [network.name, *([f"{network.name}_axi"] if accelerator else [])]
+    return _GLUE.format(
+        sources="\n".join(f'#include "firmware/{name}.cpp"' for name in names),
+        input=port.format(types[0]),
+        output=port.format(types[1]),
+        body=body,
+        run="run_batch_stream" if streams else "run_batch",
+        input_t=types[0],
+        output_t=types[1],
+        n_in=network.n_in,
+        n_out=network.n_out,
+        n_layers=len(network.layers),
+        n_status=len(status_words(network)),
+    )
+
+
+def patch_bench(top: Top, folder: Path) -> None:
+    """Let hls4ml's test bench call the top with its ports, and write down whole numbers."""
+    name, accelerator = top.network.name, top.options.backend == "VivadoAccelerator"
+    bench = folder / f"{name}_test.cpp"
+    log = "std::ofstream fout(RESULTS_LOG);\n"
+    replace(bench, log, f"{log}    fout.precision(17); // the numbers, not six digits of them\n")
+    words = status_words(top.network)
+    call = f"{name}_axi(inputs,outputs);" if accelerator else f"{name}({top.input.name},{top.output.name});"
+    status = ", ".join(f"status[{k}]" for k in range(len(words)))
+    ours = f"ap_uint<32> status[{len(words)}];\n            {call[:-2]}, 0, false, {status});"
+    replace(bench, call, ours, times=2)
+
+
+def write_bench(network: Network, folder: Path, raw_inputs: Ints) -> None:
+    """Stimuli and expected logits as the decimal text that hls4ml's test bench reads."""
+    logits = forward(network, raw_inputs)[-1]
+    np.savetxt(folder / "tb_input_features.dat", to_real(raw_inputs, network.input_type), fmt="%.17g")
+    np.savetxt(folder / "tb_output_predictions.dat", to_real(logits, network.layers[-1].result), fmt="%.17g")
+
+
+def replace(path: Path, old: str, new: str, times: int = 1) -> None:
+    """Change a piece of what hls4ml wrote. Raises ToolError when it is not what this version writes."""
+    text = path.read_text()
+    if text.count(old) != times:
+        raise ToolError(f"{path.name}: expected {times} time(s) {old!r} in what hls4ml wrote", [])
+    path.write_text(text.replace(old, new))

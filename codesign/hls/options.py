@@ -1,0 +1,50 @@
+"""What the vendor's tools need to know besides the network."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from codesign.errors import ConfigError, one_of
+from codesign.network import Network
+
+Backend = Literal["Vivado", "Vitis", "VivadoAccelerator"]
+IoType = Literal["io_parallel", "io_stream"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+# Bits that a single-precision number holds exactly; double precision holds every FixedPoint.
+_FLOAT_BITS = 24
+IO_TYPES: tuple[IoType, ...] = get_args(IoType)
+# Parts and their boards, of which hls4ml has a block design that we know how to wire the registers in.
+ACCELERATOR_BOARDS = {"xc7z020clg400-1": "pynq-z2", "xczu9eg-ffvb1156-2-e": "zcu102"}
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """Backend, FPGA part and clock, and how values travel between layers.
+
+    `VivadoAccelerator` builds for a board: the one that carries the part.
+    """
+
+    backend: Backend = "Vivado"
+    part: str = "xczu9eg-ffvb1156-2-e"
+    clock_ns: float = 5.0
+    io_type: IoType = "io_parallel"
+
+    def __post_init__(self) -> None:
+        one_of("backend", self.backend, BACKENDS)
+        one_of("io_type", self.io_type, IO_TYPES)
+        if self.backend == "VivadoAccelerator" and self.part not in ACCELERATOR_BOARDS:
+            known = ", ".join(f"{part} ({board})" for part, board in ACCELERATOR_BOARDS.items())
+            raise ConfigError(f"backend VivadoAccelerator has no board with part '{self.part}'; it has {known}")
+
+    def stream_type(self, network: Network) -> str:
+        """The C type in which an accelerator's DMA carries values: wide enough for ours, so that it is exact."""
+        widest = max(network.input_type.width, network.layers[-1].result.width)
+        return "float" if widest <= _FLOAT_BITS else "double"
+
+    def accelerator(self, network: Network) -> dict[str, Any]:
+        """hls4ml's settings of an accelerator; none for the other backends."""
+        if self.backend != "VivadoAccelerator":
+            return {}
+        carried = self.stream_type(network)
+        precision = {"Input": carried, "Output": carried}
+        settings = {"Board": ACCELERATOR_BOARDS[self.part], "Interface": "axi_stream", "Driver": "python"}
+        return {"AcceleratorConfig": {**settings, "Precision": precision}}

@@ -1,0 +1,42 @@
+"""The assumptions that a design's figures rest on."""
+
+import math
+from dataclasses import dataclass
+
+from codesign.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EstimatePolicy:
+    """What a synthesis tool would choose, and how fast the fabric is.
+
+    `dsp_min_bits`: a multiplication takes DSPs when both operands have as many bits;
+    `dsp_tile`: operand widths of one DSP (25 x 18 in a DSP48E1, AMD UG479), wider ones take several;
+    `dsp_levels`: levels of logic that a multiplication in DSPs counts for;
+    `lutram_depth`: memories of more words are block RAM, others are LUTs;
+    `level_ns`: delay of one level, an adder of typical width with its routing;
+    `clock_uncertainty`: share of the period kept back (default of Vivado HLS; Vitis HLS keeps 0.27).
+    """
+
+    dsp_min_bits: int = 10
+    dsp_tile: tuple[int, int] = (25, 18)
+    dsp_levels: int = 3
+    lutram_depth: int = 64
+    level_ns: float = 1.25
+    clock_uncertainty: float = 0.125
+
+    def __post_init__(self) -> None:
+        if min(self.dsp_min_bits, self.dsp_levels, self.lutram_depth, *self.dsp_tile) < 1:
+            raise ConfigError("estimate policy: dsp_min_bits, dsp_levels, lutram_depth and dsp_tile must be at least 1")
+        if not (math.isfinite(self.level_ns) and self.level_ns > 0 and 0 <= self.clock_uncertainty < 1):
+            raise ConfigError("estimate policy: level_ns must be > 0, clock_uncertainty in 0..1 (1 excluded)")
+
+    def levels_per_cycle(self, clock_ns: float) -> int:
+        """Levels of logic that fit between two registers. Raises ConfigError where not one does."""
+        if not (math.isfinite(clock_ns) and clock_ns > 0):
+            raise ConfigError(f"clock_ns is {clock_ns}, expected nanoseconds > 0")
+        levels = int(clock_ns * (1 - self.clock_uncertainty) / self.level_ns)
+        if levels < 1:
+            least = self.level_ns / (1 - self.clock_uncertainty)
+            raise ConfigError(f"clock_ns {clock_ns:g} is too short for one level of logic, {least:.3g} ns are needed")
+        return levels

@@ -1,0 +1,2 @@
+// What the kernels need of hls4ml's header.
+#define PRAGMA_DATA_PACK(variable)

@@ -1,0 +1,28 @@
+"""The benchmarks run, are exact (they check that themselves) and keep what they print for machines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def printed(script: str) -> dict[str, Any]:
+    command = [sys.executable, str(FOLDER / script), "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.cxx
+@pytest.mark.slow
+@pytest.mark.tf
+def test_csim_contract() -> None:
+    projects = printed("csim.py")["projects"]
+    assert [project["name"] for project in projects] == ["plain hls4ml", "unprotected", "six hardened bits", "full TMR"]
+    assert all(project[key] > 0 for project in projects for key in ("compile_s", "samples_per_s", "samples_ratio"))
