@@ -38,8 +38,8 @@ test-fast: env ## only the tests that neither compile C++ nor need TensorFlow
 test-slow: env ## the slow tests, which CI runs too
 	$(BIN)/python -m pytest -m slow
 
-bench: env ## measure the C-simulation against plain hls4ml's
-	$(BIN)/python benchmarks/csim.py
+bench: env ## measure the engine and the C-simulation against others; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/report.py
 
 lint: env ## ruff, mypy --strict, clang-format and the import order of the package
 	$(BIN)/ruff check .

@@ -6,6 +6,9 @@ import shutil
 import subprocess
 from typing import Any
 
+from codesign.engine.binding import library
+from codesign.errors import ConfigError
+
 # Name, command, what it enables. The vendors' tools are looked for, not started: that takes a licence.
 _COMMANDS = (
     ("g++", True, "C-simulation: --simulator csim, the proof of the best design"),
@@ -27,7 +30,7 @@ _PACKAGES = (
 def examine() -> list[dict[str, Any]]:
     """One entry a tool: `name`, `found`, `version` (None where it is not asked for), `enables`."""
     commands = [_command(*entry) for entry in _COMMANDS]
-    return commands + [_package(*entry) for entry in _PACKAGES]
+    return [*commands, _engine(), *(_package(*entry) for entry in _PACKAGES)]
 
 
 def _command(name: str, ask_version: bool, enables: str) -> dict[str, Any]:
@@ -38,6 +41,15 @@ def _command(name: str, ask_version: bool, enables: str) -> dict[str, Any]:
         match = re.search(r"\d+(\.\d+)+", done.stdout)
         version = match.group() if match else None
     return {"name": name, "found": path is not None, "version": version, "enables": enables}
+
+
+def _engine() -> dict[str, Any]:
+    try:
+        version: str | None = str(library().codesign_engine_version())
+    except ConfigError:
+        version = None
+    enables = "fast campaigns (without it NumPy simulates faults); built when a C++ compiler is there at installation"
+    return {"name": "compiled engine", "found": version is not None, "version": version, "enables": enables}
 
 
 def _package(name: str, enables: str) -> dict[str, Any]:

@@ -5,19 +5,20 @@ set -eu
 cd "$(dirname "$0")/.."
 python=$1
 stamp=.venv/.made-from
+engine=codesign/engine/libcodesign_engine.so
 
 packages_key="$(pwd) $python $(cksum <requirements.lock)"
-wanted="$packages_key $(cksum <pyproject.toml)"
+wanted="$packages_key $(cat pyproject.toml scripts/build_engine.py codesign/engine/native/* | cksum)"
 found=$(cat "$stamp" 2>/dev/null || true)
 if ! .venv/bin/python -c "" 2>/dev/null; then found=""; fi
-if [ "$found" = "$wanted" ]; then exit 0; fi
+if [ "$found" = "$wanted" ] && [ -e "$engine" ]; then exit 0; fi
 
 rm -f "$stamp"
 pip() {
     .venv/bin/python -m pip --disable-pip-version-check --no-input "$@"
 }
 case "$found" in
-"$packages_key "*) ;; # only pyproject.toml has changed
+"$packages_key "*) ;; # only pyproject.toml or the engine's sources have changed
 *)
     echo "Making .venv from requirements.lock: about 2.3 GB, a few minutes the first time."
     "$python" -m venv --clear .venv

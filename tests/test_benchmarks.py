@@ -21,6 +21,19 @@ def printed(script: str) -> dict[str, Any]:
 
 @pytest.mark.cxx
 @pytest.mark.slow
+def test_engine_contract() -> None:
+    cases = printed("engine.py")["cases"]
+    assert [case["name"].split(",")[0] for case in cases] == 7 * ["MLP"] + ["CNN"]
+    for case in cases:
+        assert {"name", "trials_per_s", "peer", "peer_trials_per_s", "ratio", "share_of_peak"} <= case.keys()
+        assert min(case["trials_per_s"], case["peer_trials_per_s"], case["ratio"], case["share_of_peak"]) > 0
+        assert case["share_of_peak"] * case["peak_multiply_adds_per_s"] == pytest.approx(
+            case["trials_per_s"] * case["multiply_adds_per_trial"], rel=0.5
+        )
+
+
+@pytest.mark.cxx
+@pytest.mark.slow
 @pytest.mark.tf
 def test_csim_contract() -> None:
     projects = printed("csim.py")["projects"]

@@ -74,20 +74,20 @@ def both(network: Network, plan: ProtectionPlan, inputs: np.ndarray, faults: Fau
 # ---------------------------------------------------------------- engine = reference
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(cases())
 def test_engine_equals_reference_on_any_list(case: Case) -> None:
     both(case.network, case.plan, case.inputs, case.faults)
 
 
-@settings(max_examples=120)
+@settings(max_examples=100)
 @given(crowded_cases())
 def test_engine_equals_reference_where_faults_meet(case: Case) -> None:
     """Many in one neuron, in one adder in the same pass; single uses, broken units and stored words at once."""
     both(case.network, case.plan, case.inputs, case.faults)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(cases(max_faults=4), st.integers(1, 3))
 def test_engine_equals_reference_where_faults_repeat(case: Case, times: int) -> None:
     """The same site twice is no fault; three times is one."""
@@ -96,7 +96,7 @@ def test_engine_equals_reference_where_faults_repeat(case: Case, times: int) -> 
     assert again.tolist() == both(case.network, case.plan, case.inputs, odd).tolist()
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(
     networks(),
     st.data(),
@@ -121,7 +121,7 @@ def test_engine_equals_reference_on_drawn_trials(
     assert engine.run(NOTHING).tolist() == forward(network, inputs)[-1].tolist()  # trials leave no trace
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(cases(max_faults=8), st.randoms(use_true_random=False))
 def test_the_order_of_a_list_does_not_matter(case: Case, random: np.random.Generator) -> None:
     shuffled = list(range(len(case.faults)))
@@ -194,7 +194,7 @@ def test_a_plan_of_another_network_is_refused(simulator: type[EngineSimulator]) 
 # ---------------------------------------------------------------- the hardware, gate by gate
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(lone_cases())
 def test_simulators_equal_the_hardware(case: Case) -> None:
     """Outputs and flags of one layer of any kind under any plan, however many faults meet there."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from codesign.campaign.requirement import Requirement, Status
 from codesign.campaign.statistics import Interval, clustered_wilson
 from codesign.campaign.store import Store
-from codesign.engine.fast import EngineSimulator
+from codesign.engine.compiled import NativeEngine, open_engine
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError, MismatchError, one_of
 from codesign.faults import FaultArray, FaultModel, FaultSpace
@@ -131,7 +131,7 @@ def run_campaign(
             progress(len(correct))
         runner = runner or open_simulator(simulator, network, plan, raw)
         batch = range(len(correct), min(trials, len(correct) + BATCH_TRIALS))
-        counts = np.array([_count(runner.run(space.draw(t)), golden, truth) for t in batch], np.int64)
+        counts = _counts(runner, space, batch, golden, truth)
         if store:
             store.add_batch(key, batch.start, counts[:, 0], counts[:, 1])
         correct, sdc1 = np.append(correct, counts[:, 0]), np.append(sdc1, counts[:, 1])
@@ -150,6 +150,14 @@ def run_campaign(
         plan=plan.digest,
         fault_model=fault_model.digest,
     )
+
+
+def _counts(runner: Simulator, space: FaultSpace, batch: range, golden: Ints, truth: Ints) -> Ints:
+    """Right answers and changed top classes of each trial, shape (len(batch), 2)."""
+    if isinstance(runner, NativeEngine):
+        counts = runner.run_campaign(space, truth, batch)
+        return np.stack([counts.correct, counts.sdc1], axis=1)
+    return np.array([_count(runner.run(space.draw(t)), golden, truth) for t in batch], np.int64)
 
 
 def _count(logits: Ints, golden: Ints, truth: Ints) -> tuple[int, int]:
@@ -184,7 +192,7 @@ def campaign_key(
 def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, raw: Ints) -> Simulator:
     """The simulator of that name; `csim` writes and compiles a project of its own (cached)."""
     if one_of("simulator", name, SIMULATORS) == "engine":
-        return EngineSimulator(network, plan, raw)
+        return open_engine(network, plan, raw)
     if name == "reference":
         return ReferenceSimulator(network, plan, raw)
     from codesign.hls.csim import CsimSimulator  # imports hls4ml, which takes seconds
@@ -211,7 +219,7 @@ def replay(
     generator = np.random.default_rng((model.seed, 3))
     chosen: list[int] = np.sort(generator.permutation(trials)[:replays]).tolist()
     space = FaultSpace(network, plan, model, len(raw))
-    engine, csim = EngineSimulator(network, plan, raw), csim or open_simulator("csim", network, plan, raw)
+    engine, csim = open_engine(network, plan, raw), csim or open_simulator("csim", network, plan, raw)
     for trial in chosen:
         faults = space.draw(trial)
         ours, theirs = engine.run(faults), csim.run(faults)

@@ -90,11 +90,11 @@ class Network:
         for source in self.input_types(index):
             frac = source.frac + (layer.w.type.frac if layer.has_weights else 0)
             width = source.width + (layer.w.type.width if layer.has_weights else 0)
-            if width > MAX_WIDTH or not -62 <= layer.acc.frac - frac <= MAX_WIDTH:
+            if width > 63 or not -62 <= layer.acc.frac - frac <= MAX_WIDTH:
                 what = f"products of {source} and {layer.w.type}" if layer.has_weights else f"values of {source}"
                 raise ConfigError(
                     f"network '{self.name}', layer '{layer.name}': {what}, added as {layer.acc}, "
-                    f"do not fit: at most {MAX_WIDTH} bits, with points that lie no further apart"
+                    "do not fit 64-bit integers"
                 )
 
     @property

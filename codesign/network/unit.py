@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codesign.fixed import FixedPoint, Ints, cast, fit, rescale, wrap
+from codesign.errors import ConfigError
+from codesign.fixed import MAX_WIDTH, FixedPoint, Ints, cast, fit, rescale, wrap
 from codesign.network.layer import Kind, Layer
 
 # Values gathered at once: bounds the memory, not the result.
@@ -54,8 +55,16 @@ def _tree(n_products: int) -> Ints:
 
 
 def product_type(layer: Layer, source: FixedPoint) -> FixedPoint:
-    """The multiplier's output: what C++ gives for the product of an input and a weight, nothing lost."""
+    """The multiplier's output: what C++ gives for the product of an input and a weight, nothing lost.
+
+    Raises ConfigError for products that no FixedPoint holds: they can be computed, but not struck.
+    """
     weight = layer.w.type
+    if source.width + weight.width > MAX_WIDTH:
+        raise ConfigError(
+            f"layer '{layer.name}': products of {source} and {weight} have {source.width + weight.width} bits; "
+            f"faults in products are there for up to {MAX_WIDTH}"
+        )
     return FixedPoint(source.width + weight.width, source.integer + weight.integer, source.signed or weight.signed)
 
 

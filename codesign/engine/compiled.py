@@ -1,0 +1,193 @@
+"""The compiled engine: fault lists and whole campaigns, the same integers as the NumPy engine's."""
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.engine import binding
+from codesign.engine.description import describe, describe_space
+from codesign.engine.fast import EngineSimulator
+from codesign.errors import ConfigError, one_of
+from codesign.faults import FAULT, FaultArray, FaultSpace
+from codesign.fixed import Ints
+from codesign.network import Network
+from codesign.protection import ProtectionPlan
+
+# By rising speed; a processor that lacks one takes the one before.
+KERNELS = ("generic", "plain", "avx2", "avx512")
+# How often a running campaign looks for interrupts and tells its progress, in seconds.
+_POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of each finished trial the right answers and the samples whose top class left the fault-free run's.
+
+    `logits`, shape (trials, n_samples, n_out), is there if it was asked for. After an interrupt only the trials
+    up to the first unfinished one are kept.
+    """
+
+    correct: Ints
+    sdc1: Ints
+    logits: Ints | None = None
+
+
+class NativeEngine:
+    """Simulates fault lists on raw inputs of shape (n_samples, n_in)."""
+
+    name = "native"
+
+    def __init__(self, network: Network, plan: ProtectionPlan, raw_inputs: Ints, kernels: str = KERNELS[-1]) -> None:
+        self.network, self.plan = network, plan
+        description = describe(network, plan)
+        inputs = np.ascontiguousarray(raw_inputs, np.int64)
+        if inputs.ndim != 2 or inputs.shape[1] != network.n_in or not len(inputs):
+            raise ConfigError(f"network '{network.name}' takes shape (n_samples, {network.n_in}), got {inputs.shape}")
+        self._n_samples = len(inputs)
+        self._library, error = binding.library(), binding.Error.empty()
+        level = KERNELS.index(one_of("kernels", kernels, KERNELS))
+        self._handle = self._library.codesign_engine_open(
+            binding.address(description), len(description), binding.address(inputs), len(inputs), level, error
+        )
+        if not self._handle:
+            raise error.raised()
+        weakref.finalize(self, self._library.codesign_engine_close, self._handle)
+        self.kernels = KERNELS[self._library.codesign_engine_kernels(self._handle)]
+
+    @property
+    def golden(self) -> Ints:
+        """Fault-free logits, shape (n_samples, n_out)."""
+        logits = np.empty((self._n_samples, self.network.n_out), np.int64)
+        self._library.codesign_engine_golden(self._handle, binding.address(logits))
+        return logits
+
+    def run(self, faults: FaultArray) -> Ints:
+        """Logits under the faults, shape (n_samples, n_out)."""
+        listed = np.ascontiguousarray(faults, FAULT)
+        logits, error = np.empty((self._n_samples, self.network.n_out), np.int64), binding.Error.empty()
+        if self._library.codesign_engine_run(
+            self._handle, binding.address(listed), len(listed), binding.address(logits), error
+        ):
+            raise error.raised()
+        return logits
+
+    def run_campaign(
+        self,
+        space: FaultSpace,
+        labels: Ints,
+        trials: range,
+        *,
+        threads: int = 1,
+        logits: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Counts:
+        """Draw and simulate trials; `progress` is told the number of finished ones.
+
+        An interrupt (Ctrl-C) raises Interrupted after the trials at hand, with what is finished.
+        """
+        if trials.step != 1 or trials.start < 0:
+            raise ConfigError(f"trials {trials}: expected numbers in a row, from 0 up")
+        described = describe_space(space)
+        wanted = binding.Campaign(space=binding.address(described), n_space=len(described), first_trial=trials.start)
+        return self._campaign(wanted, len(trials), labels, threads, logits, progress, (described,))
+
+    def run_lists(
+        self,
+        lists: Sequence[FaultArray] | FaultArray,
+        labels: Ints,
+        *,
+        threads: int = 1,
+        logits: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Counts:
+        """Simulate fault lists, one a trial; a single array is as many lists of one fault."""
+        if isinstance(lists, np.ndarray):
+            faults, offsets = np.ascontiguousarray(lists, FAULT), np.arange(len(lists) + 1, dtype=np.int64)
+        else:
+            faults = np.ascontiguousarray(np.concatenate([np.zeros(0, FAULT), *lists]), FAULT)
+            offsets = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
+        wanted = binding.Campaign(faults=binding.address(faults), offsets=binding.address(offsets))
+        return self._campaign(wanted, len(offsets) - 1, labels, threads, logits, progress, (faults, offsets))
+
+    def _campaign(
+        self,
+        wanted: binding.Campaign,
+        trials: int,
+        labels: Ints,
+        threads: int,
+        logits: bool,
+        progress: Callable[[int], None] | None,
+        kept: tuple[object, ...],
+    ) -> Counts:
+        """Run what `wanted` describes; `kept` are the arrays that it points to."""
+        truth = np.ascontiguousarray(labels, np.int64)
+        if truth.shape != (self._n_samples,):
+            raise ConfigError(f"labels must be {self._n_samples} whole numbers, got shape {truth.shape}")
+        if truth.min() < 0 or truth.max() >= self.network.n_out:
+            raise ConfigError(f"labels {truth.min()}..{truth.max()} lie outside the {self.network.n_out} classes")
+        if threads < 1:
+            raise ConfigError(f"{threads} threads: at least one is needed")
+        correct, sdc1 = np.zeros(trials, np.int64), np.zeros(trials, np.int64)
+        finished, (done, cancel) = binding.no_bytes(trials), binding.flags()
+        values = np.empty((trials, self._n_samples, self.network.n_out), np.int64) if logits else None
+        wanted.n_trials, wanted.threads, wanted.labels = trials, threads, binding.address(truth)
+        wanted.correct, wanted.sdc1 = binding.address(correct), binding.address(sdc1)
+        wanted.logits = None if values is None else binding.address(values)
+        wanted.finished = binding.address(finished)
+        wanted.done, wanted.cancel = binding.address(done), binding.address(cancel)
+        try:
+            self._watched(wanted, done, cancel, progress)
+        except KeyboardInterrupt as interrupt:
+            complete = int(np.argmin(np.append(finished, 0)))
+            counts = Counts(correct[:complete], sdc1[:complete], None if values is None else values[:complete])
+            raise Interrupted(counts) from interrupt
+        del kept
+        return Counts(correct, sdc1, values)
+
+    def _watched(
+        self,
+        wanted: binding.Campaign,
+        done: Ints,
+        cancel: NDArray[np.int32],
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        """Run in a thread of its own, so that this one can take an interrupt and pass it on."""
+        error, failed = binding.Error.empty(), []
+        call = self._library.codesign_engine_campaign
+
+        def work() -> None:
+            failed.append(call(self._handle, wanted, error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(_POLL)
+                if progress:
+                    progress(int(done[0]))
+        finally:
+            cancel[0] = 1
+            thread.join()
+        if failed[0]:
+            raise error.raised()
+
+
+def open_engine(network: Network, plan: ProtectionPlan, raw_inputs: Ints) -> NativeEngine | EngineSimulator:
+    """The compiled engine, or the one in NumPy where it was not built; `codesign doctor` tells which."""
+    try:
+        binding.library()
+    except ConfigError:
+        return EngineSimulator(network, plan, raw_inputs)
+    return NativeEngine(network, plan, raw_inputs)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A campaign was interrupted; `counts` holds what was finished before."""
+
+    def __init__(self, counts: Counts) -> None:
+        super().__init__()
+        self.counts = counts

@@ -1,0 +1,64 @@
+/* The C interface of the engine, which codesign/engine/binding.py calls. Functions that return int give 0, or 1 with a
+ * text in `error`. All arrays are C-contiguous; 64-bit integers unless said otherwise. */
+#ifndef CODESIGN_ENGINE_INTERFACE_H_
+#define CODESIGN_ENGINE_INTERFACE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CODESIGN_ENGINE_VERSION 1
+
+typedef struct codesign_engine codesign_engine;
+
+typedef struct {
+    char *text;
+    size_t size;
+} codesign_error;
+
+typedef struct {
+    const int64_t *space; /* the fault space to draw from, or null: then lists are given */
+    size_t n_space;
+    const int32_t *faults;  /* eight integers each */
+    const int64_t *offsets; /* n_trials + 1 */
+    int64_t first_trial;
+    int64_t n_trials;
+    const int64_t *labels; /* one a sample */
+    int32_t threads;
+    int64_t *correct; /* one a trial, as all below */
+    int64_t *sdc1;
+    int64_t *logits; /* (n_trials, n_samples, n_out), or null */
+    uint8_t *finished;
+    int64_t *done;         /* counted up while the campaign runs */
+    const int32_t *cancel; /* not zero: stop after the trials at hand */
+} codesign_campaign;
+
+int32_t codesign_engine_version(void);
+
+/* `kernels` caps what is used: 0 the generic simulator, 1 plain, 2 AVX2, 3 AVX-512 VNNI; the processor decides below.
+ */
+codesign_engine *codesign_engine_open(const int64_t *description, size_t n_words, const int64_t *inputs,
+                                      int64_t n_samples, int32_t kernels, codesign_error error);
+void codesign_engine_close(codesign_engine *engine);
+
+/* What the engine computes with, by the numbers of `kernels` above. */
+int32_t codesign_engine_kernels(const codesign_engine *engine);
+
+void codesign_engine_golden(const codesign_engine *engine, int64_t *logits);
+int codesign_engine_run(const codesign_engine *engine, const int32_t *faults, size_t n_faults, int64_t *logits,
+                        codesign_error error);
+int codesign_engine_campaign(const codesign_engine *engine, const codesign_campaign *campaign, codesign_error error);
+
+/* The faults of one trial; null with a text in `error`. To be given back to codesign_engine_free. */
+int32_t *codesign_engine_draw(const int64_t *space, size_t n_space, int64_t trial, size_t *n_faults,
+                              codesign_error error);
+void codesign_engine_free(int32_t *faults);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,267 @@
+#include "packed_worker.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace codesign::engine {
+
+namespace {
+
+constexpr int GIVE_UP = 8; // updates that fail in a row before none is tried any more
+
+} // namespace
+
+const std::uint8_t *PackedWorker::changed_entering(std::size_t number, int sample, int &at) const {
+    if (number == 0)
+        return nullptr;
+    const Rows &rows = rows_[number - 1];
+    while (at < rows.n && rows.samples[std::size_t(at)] < sample)
+        ++at;
+    if (at == rows.n || rows.samples[std::size_t(at)] != sample)
+        return nullptr;
+    return rows.bytes.data() + std::ptrdiff_t(at) * blocks_[number].in_stride;
+}
+
+void PackedWorker::by_columns(std::size_t number, int first, int end) {
+    const Block &block = blocks_[number];
+    const std::vector<ChangedParameter> &changed = struck_[number].changed;
+    // Many columns take longer than all rows anew.
+    if (int(changed.size()) * 8 > block.neurons && steps(number)) {
+        find_touched(number, first, end);
+        return step(number);
+    }
+    if (changed.size() == 1 && changed[0].target == WEIGHT && block.vectors)
+        return one_column(number, first, end);
+    const int n = end - first, width = rounded_up(chunk_, TILE);
+    neurons_.clear();
+    for (const ChangedParameter &p : changed)
+        neurons_.push_back(p.index % block.neurons);
+    std::sort(neurons_.begin(), neurons_.end());
+    neurons_.erase(std::unique(neurons_.begin(), neurons_.end()), neurons_.end());
+    std::int32_t *sums = more_sums_.data();
+    std::fill_n(flags_.data(), n, std::uint8_t(0));
+    for (std::size_t c = 0; c < neurons_.size(); ++c) {
+        const std::ptrdiff_t column = std::ptrdiff_t(neurons_[c]) * block.column_stride + first;
+        const std::uint32_t start = std::uint32_t(parameters_[number].start[std::size_t(neurons_[c])]) -
+                                    std::uint32_t(block.parameters.start[std::size_t(neurons_[c])]);
+        for (int k = 0; k < n; ++k)
+            sums[k] = std::int32_t(std::uint32_t(block.sum_columns[std::size_t(column + k)]) + start);
+        for (const ChangedParameter &p : changed) {
+            if (p.target != WEIGHT || p.index % block.neurons != neurons_[c])
+                continue;
+            const std::ptrdiff_t from = std::ptrdiff_t(p.index / block.neurons) * block.column_stride + first;
+            kernels_.add_column(block.entering_columns.data() + from, std::int32_t(p.after - p.before), n, sums);
+        }
+        std::uint8_t *bytes = columns_.data() + std::ptrdiff_t(c) * width;
+        if (block.vectors)
+            kernels_.requantise(block.requantise, sums, 1, n, n, bytes, n);
+        else
+            for (int k = 0; k < n; ++k)
+                bytes[k] = block.byte_of(block.in_range(sums[k]));
+        const std::uint8_t *golden = block.leaving_columns.data() + column;
+        for (int k = 0; k < n; ++k)
+            flags_[std::size_t(k)] |= std::uint8_t(bytes[k] ^ golden[k]);
+    }
+    static const Bytes zeros(1 << 16, 0);
+    Rows &rows = rows_[number];
+    std::int32_t *found = rows.samples.data();
+    for (int k = 0; k < n; k += int(zeros.size()))
+        found =
+            kernels_.differing(flags_.data() + k, zeros.data(), std::min(n - k, int(zeros.size())), first + k, found);
+    rows.n = int(found - rows.samples.data());
+    for (int r = 0; r < rows.n; ++r) {
+        const std::int32_t sample = rows.samples[std::size_t(r)];
+        std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(r) * block.out_stride;
+        std::memcpy(row, block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride,
+                    std::size_t(block.out_stride));
+        for (std::size_t c = 0; c < neurons_.size(); ++c)
+            row[neurons_[c]] = columns_[c * std::size_t(width) + std::size_t(sample - first)];
+    }
+}
+
+void PackedWorker::one_column(std::size_t number, int first, int end) {
+    const Block &block = blocks_[number];
+    const ChangedParameter &changed = struck_[number].changed[0];
+    const int neuron = changed.index % block.neurons, k = changed.index / block.neurons;
+    const std::ptrdiff_t column = std::ptrdiff_t(neuron) * block.column_stride + first;
+    ColumnStep how;
+    how.sums = block.sum_columns.data() + column;
+    how.entering = block.entering_columns.data() + std::ptrdiff_t(k) * block.column_stride + first;
+    how.leaving = block.leaving_columns.data() + column;
+    how.factor = std::int32_t(changed.after - changed.before);
+    how.start = parameters_[number].start[std::size_t(neuron)] - block.parameters.start[std::size_t(neuron)];
+    how.requantise = block.requantise;
+    Rows &rows = rows_[number];
+    rows.n = kernels_.column(how, end - first, first, rows.samples.data(), rows.values.data());
+    rows.column = neuron;
+}
+
+void PackedWorker::pool(std::size_t number) {
+    const Block &block = blocks_[number];
+    const Window &window = block.layer->window;
+    Rows &rows = rows_[number];
+    int at = 0;
+    for (const std::int32_t sample : touched_) {
+        std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
+        const std::uint8_t *golden = block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride;
+        if (const std::uint8_t *changed = changed_entering(number, sample, at))
+            kernels_.max_pool(changed, window.places.data(), block.pixels, window.n_places, block.neurons, row);
+        else
+            std::memcpy(row, golden, std::size_t(block.out_stride));
+        for (; flip_ != flip_end_ && flip_->at < Int(sample + 1) * block.n_out; ++flip_) {
+            std::uint8_t &byte = row[flip_->at - Int(sample) * block.n_out];
+            const Int value = Int(byte) - block.out_offset;
+            byte = std::uint8_t(wrap(value ^ (Int(1) << flip_->bit), block.layer->result) + block.out_offset);
+        }
+        if (std::memcmp(row, golden, std::size_t(block.n_out)) != 0)
+            rows.samples[std::size_t(rows.n++)] = sample;
+    }
+}
+
+void PackedWorker::dense_rows(std::size_t number) {
+    const Block &block = blocks_[number];
+    const bool other = !struck_[number].changed.empty();
+    Rows &rows = rows_[number];
+    const std::uint8_t *golden_in = simulator_.entering(number, 0);
+    const bool enters = number && rows_[number - 1].n;
+    int at = 0, failed = 0;
+    for (std::size_t first = 0; first < touched_.size(); first += TILE) {
+        const int n = int(std::min<std::size_t>(TILE, touched_.size() - first));
+        jobs_.clear();
+        full_.clear();
+        for (int t = 0; t < n; ++t) {
+            const std::int32_t sample = touched_[first + std::size_t(t)];
+            const std::uint8_t *golden = golden_in + std::ptrdiff_t(sample) * block.in_stride;
+            const std::uint8_t *changed = enters ? changed_entering(number, sample, at) : nullptr;
+            jobs_.push_back({sample, changed ? changed : golden});
+            const std::int32_t *kept = block.sums.data() + std::ptrdiff_t(sample) * block.n_pad;
+            std::int32_t *sums = sums_.data() + std::ptrdiff_t(t) * block.n_pad;
+            if (!other && !changed) {
+                std::memcpy(sums, kept, std::size_t(block.n_pad) * sizeof *sums);
+            } else if (!other && failed < GIVE_UP &&
+                       kernels_.update(changed, golden, block.in_stride, kept, block.by_input.data(), block.n_pad,
+                                       most_updates(block), sums)) {
+                failed = 0;
+            } else {
+                ++failed;
+                full_.push_back(t);
+            }
+        }
+        multiply_some(number);
+        strike(number);
+        if (block.last) {
+            finish_logits(number);
+            continue;
+        }
+        std::uint8_t *bytes = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
+        block.leave(kernels_, sums_.data(), n, bytes, block.out_stride);
+        flip_registers(number, bytes, block.out_stride);
+        rows.n += kernels_.keep_changed(bytes, n, block.out_stride, block.leaving.data(), touched_.data() + first,
+                                        rows.samples.data() + rows.n);
+    }
+}
+
+void PackedWorker::multiply_some(std::size_t number) {
+    if (full_.empty())
+        return;
+    const Block &block = blocks_[number];
+    const PackedParameters &p = parameters_[number];
+    for (std::size_t k = 0; k < full_.size(); ++k)
+        pointers_[k] = jobs_[std::size_t(full_[k])].operands;
+    const bool all = full_.size() == jobs_.size();
+    std::int32_t *sums = all ? sums_.data() : more_sums_.data();
+    kernels_.multiply(pointers_.data(), int(full_.size()), p.packed.data(), block.k4, block.n_pad, p.start.data(),
+                      sums);
+    for (std::size_t k = 0; !all && k < full_.size(); ++k)
+        std::memcpy(sums_.data() + std::ptrdiff_t(full_[k]) * block.n_pad, sums + k * std::size_t(block.n_pad),
+                    std::size_t(block.n_pad) * sizeof *sums);
+}
+
+void PackedWorker::mark_pixels(std::size_t number, int sample, const std::uint8_t *values,
+                               const std::uint8_t *changed) {
+    const Block &block = blocks_[number];
+    const Window &window = block.layer->window;
+    const bool all = !struck_[number].changed.empty() || block.last;
+    std::fill_n(changed_pixels_.begin(), block.pixels, std::uint8_t(all));
+    if (all)
+        return;
+    if (changed) {
+        const std::size_t channels = std::size_t(window.channels);
+        const std::int32_t *places = window.places.data();
+        for (int pixel = 0; pixel < block.pixels; ++pixel, places += window.n_places)
+            for (int place = 0; place < window.n_places && !changed_pixels_[std::size_t(pixel)]; ++place) {
+                if (places[place] < 0)
+                    continue;
+                const std::size_t from = std::size_t(places[place]) * channels;
+                changed_pixels_[std::size_t(pixel)] = std::memcmp(values + from, changed + from, channels) != 0;
+            }
+    }
+    const Int row = Int(sample) * block.pixels, end = row + block.pixels;
+    for (const Use *use = use_; use != use_end_ && use->row < end; ++use)
+        changed_pixels_[std::size_t(use->row - row)] = 1;
+    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < end * block.neurons; ++flip)
+        changed_pixels_[std::size_t(flip->at / block.neurons - row)] = 1;
+}
+
+void PackedWorker::conv_rows(std::size_t number) {
+    const Block &block = blocks_[number];
+    const bool quiet = use_ == use_end_ && flip_ == flip_end_, all = !struck_[number].changed.empty() && !block.last;
+    Rows &rows = rows_[number];
+    int at = 0;
+    for (const std::int32_t sample : touched_) {
+        const std::uint8_t *golden_values = simulator_.entering(number, sample);
+        const std::uint8_t *changed = changed_entering(number, sample, at);
+        const std::uint8_t *values = changed ? changed : golden_values;
+        if (quiet && all) {
+            all_pixels(number, sample, values);
+            continue;
+        }
+        mark_pixels(number, sample, golden_values, changed);
+        jobs_.clear();
+        full_.clear();
+        for (int pixel = 0; pixel < block.pixels; ++pixel) {
+            if (!changed_pixels_[std::size_t(pixel)])
+                continue;
+            std::uint8_t *buffer = gathered_.data() + std::ptrdiff_t(jobs_.size()) * block.k_pad;
+            full_.push_back(int(jobs_.size()));
+            jobs_.push_back({sample * block.pixels + pixel, block.operands(kernels_, values, pixel, buffer)});
+        }
+        multiply_some(number);
+        strike(number);
+        if (block.last) {
+            finish_logits(number);
+            continue;
+        }
+        std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
+        const std::uint8_t *golden = block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride;
+        if (int(jobs_.size()) == block.pixels) {
+            block.leave(kernels_, sums_.data(), block.pixels, row, block.neurons);
+        } else {
+            std::memcpy(row, golden, std::size_t(block.out_stride));
+            for (std::size_t k = 0; k < jobs_.size(); ++k)
+                block.leave(kernels_, sums_.data() + k * std::size_t(block.n_pad), 1,
+                            row + (jobs_[k].row - Int(sample) * block.pixels) * block.neurons, block.neurons);
+        }
+        flip_registers(number, row, block.out_stride);
+        if (std::memcmp(row, golden, std::size_t(block.n_out)) != 0)
+            rows.samples[std::size_t(rows.n++)] = sample;
+    }
+}
+
+void PackedWorker::all_pixels(std::size_t number, int sample, const std::uint8_t *values) {
+    const Block &block = blocks_[number];
+    const PackedParameters &p = parameters_[number];
+    Rows &rows = rows_[number];
+    kernels_.gather(block.runs.data(), block.runs.size(), values, block.padding.data(), gathered_.data());
+    for (int pixel = 0; pixel < block.pixels; ++pixel)
+        pointers_[std::size_t(pixel)] = gathered_.data() + std::ptrdiff_t(pixel) * block.k_pad;
+    kernels_.multiply(pointers_.data(), block.pixels, p.packed.data(), block.k4, block.n_pad, p.start.data(),
+                      sums_.data());
+    std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
+    block.leave(kernels_, sums_.data(), block.pixels, row, block.neurons);
+    const std::uint8_t *golden = block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride;
+    if (std::memcmp(row, golden, std::size_t(block.n_out)) != 0)
+        rows.samples[std::size_t(rows.n++)] = sample;
+}
+
+} // namespace codesign::engine

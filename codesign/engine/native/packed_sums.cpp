@@ -1,0 +1,183 @@
+#include "packed_worker.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace codesign::engine {
+
+namespace {
+
+// What a neuron's sum is made of, for Striker: see Leaves in unit.h.
+class PackedNeuron {
+  public:
+    PackedNeuron(const Block &block, const Kernels &kernels, const PackedParameters &parameters,
+                 const std::uint8_t *operands, int neuron)
+        : block_(block), kernels_(kernels), operands_(operands),
+          weights_(parameters.by_neuron.data() + std::ptrdiff_t(neuron) * block.k_pad),
+          bias_(parameters.biases[std::size_t(neuron)]) {}
+
+    Int product(int k) const { return k < block_.fan_in ? Int(operands_[k] - block_.in_offset) * weights_[k] : 0; }
+    // Nothing is lost when a product is cast: takes() sees to it.
+    Int leaf(int index) const { return index ? wrap(product(index - 1), block_.layer->accumulator) : bias_; }
+
+    Int partial(Span span) const {
+        const int first = std::max(span.first - 1, 0), end = std::min(span.end - 1, block_.fan_in);
+        Int sum = span.first == 0 ? bias_ : 0;
+        if (block_.in_offset == 0) {
+            if (end > first)
+                sum += kernels_.dot(operands_ + first, weights_ + first, end - first);
+            return sum;
+        }
+        for (int k = first; k < end; ++k)
+            sum += product(k);
+        return sum;
+    }
+
+  private:
+    const Block &block_;
+    const Kernels &kernels_;
+    const std::uint8_t *operands_;
+    const std::int8_t *weights_;
+    Int bias_;
+};
+
+// An adder of a neuron without copies: one delta, found from one bit.
+Int struck_once(const Layer &layer, const Use &use, Int sum, const PackedNeuron &neuron) {
+    const Int partial = wrap(neuron.partial(layer.spans[std::size_t(use.place)]), layer.accumulator);
+    const Int flipped = wrap(partial ^ (Int(1) << use.bit), layer.accumulator);
+    return wrap(sum + flipped - partial, layer.accumulator);
+}
+
+} // namespace
+
+void PackedWorker::strike(std::size_t number) {
+    const Block &block = blocks_[number];
+    const Layer &layer = *block.layer;
+    if (adder_ != adder_end_)
+        strike_adders(number);
+    std::size_t job = 0;
+    const auto sum_at = [&](Int row, int neuron) -> std::int32_t & {
+        while (jobs_[job].row != row)
+            ++job;
+        return sums_[job * std::size_t(block.n_pad) + std::size_t(neuron)];
+    };
+    const Int last = jobs_.empty() ? -1 : jobs_.back().row;
+    while (use_ != use_end_ && use_->row <= last) {
+        const Use *first = use_;
+        while (use_ != use_end_ && use_->same_neuron(*first))
+            ++use_;
+        std::int32_t &sum = sum_at(first->row, first->neuron);
+        const PackedNeuron neuron(block, kernels_, parameters_[number], jobs_[job].operands, first->neuron);
+        const bool simple = use_ - first == 1 && !first->on_product && !layer.hardened(first->neuron);
+        sum = std::int32_t(simple ? struck_once(layer, *first, block.in_range(sum), neuron)
+                                  : striker_.struck(layer, first, use_, block.in_range(sum), neuron));
+    }
+    job = 0;
+    Quotient row(block.neurons);
+    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < (last + 1) * block.neurons; ++flip) {
+        if (flip->stage >= 0)
+            continue;
+        const Int of = row(flip->at);
+        std::int32_t &sum = sum_at(of, int(row.rest(flip->at)));
+        sum = std::int32_t(wrap(block.in_range(sum) ^ (Int(1) << flip->bit), layer.accumulator));
+    }
+}
+
+void PackedWorker::strike_adders(std::size_t number) {
+    const Block &block = blocks_[number];
+    const PackedParameters &p = parameters_[number];
+    const StruckAdder *first = adder_;
+    const std::int32_t from = jobs_.front().row, last = jobs_.back().row;
+    while (adder_ != adder_end_ && adder_->row <= last)
+        ++adder_;
+    for (std::size_t k = 0; k < jobs_.size(); ++k) {
+        slots_[std::size_t(jobs_[k].row - from)] = std::int32_t(k);
+        pointers_[k] = jobs_[k].operands;
+    }
+    AdderStep step;
+    step.slots = slots_.data();
+    step.first_row = from;
+    step.operands = pointers_.data();
+    step.sums = sums_.data();
+    step.n_pad = block.n_pad;
+    step.by_neuron = p.by_neuron.data();
+    step.k_pad = block.k_pad;
+    step.biases = p.biases.data();
+    step.spans = &block.layer->spans[0].first;
+    step.spare = 32 - block.layer->accumulator.width;
+    step.is_signed = block.layer->accumulator.is_signed;
+    step.span_masks = block.span_masks.empty() ? nullptr : block.span_masks.data();
+    values_.resize(std::max(values_.size(), adder_scratch(std::size_t(adder_ - first))));
+    step.values = values_.data();
+    step.order = order_.data();
+    step.deltas = deltas_.data();
+    kernels_.adders(step, first, std::size_t(adder_ - first));
+}
+
+void PackedWorker::flip_registers(std::size_t number, std::uint8_t *bytes, int stride) {
+    const Block &block = blocks_[number];
+    const Int last = jobs_.empty() ? -1 : jobs_.back().row;
+    std::size_t job = 0;
+    std::ptrdiff_t sample = 0; // of the job, among those of the tile
+    while (flip_ != flip_end_ && flip_->at < (last + 1) * block.neurons) {
+        const Int at = flip_->at, row = at / block.neurons;
+        std::fill(masks_.begin(), masks_.end(), 0);
+        bool flips = false;
+        for (; flip_ != flip_end_ && flip_->at == at; ++flip_)
+            if (flip_->stage >= 0) {
+                masks_[std::size_t(flip_->stage)] ^= Int(1) << flip_->bit;
+                flips = true;
+            }
+        if (!flips)
+            continue;
+        for (; jobs_[job].row != row; ++job)
+            sample += jobs_[job].row / block.pixels != jobs_[job + 1].row / block.pixels;
+        const int neuron = int(at % block.neurons);
+        const Int sum = block.in_range(sums_[job * std::size_t(block.n_pad) + std::size_t(neuron)]);
+        bytes[sample * stride + row % block.pixels * block.neurons + neuron] = block.byte_of(sum, masks_.data());
+    }
+}
+
+void PackedWorker::finish_logits(std::size_t number) {
+    const Block &block = blocks_[number];
+    bool registers = false;
+    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < (jobs_.back().row + 1) * block.neurons; ++flip)
+        registers |= flip->stage >= 0;
+    const std::size_t n_samples = jobs_.size() / std::size_t(block.pixels);
+    for (std::size_t k = 0; k < n_samples; ++k)
+        outcome_.samples.push_back(std::int32_t(jobs_[k * std::size_t(block.pixels)].row / block.pixels));
+    if (block.pixels == 1 && block.chain.is_identity() && !registers && !with_logits_) {
+        const std::size_t from = outcome_.tops.size();
+        outcome_.tops.resize(from + n_samples);
+        const FixedPoint &type = block.layer->accumulator;
+        kernels_.tops(sums_.data(), int(n_samples), block.neurons, block.n_pad, 32 - type.width, type.is_signed,
+                      outcome_.tops.data() + from);
+        const Int last = jobs_.back().row;
+        while (flip_ != flip_end_ && flip_->at < (last + 1) * block.neurons)
+            ++flip_;
+        return;
+    }
+    for (std::size_t k = 0; k < n_samples; ++k)
+        finish_sample(block, outcome_.samples[outcome_.samples.size() - n_samples + k],
+                      sums_.data() + k * std::size_t(block.pixels) * std::size_t(block.n_pad));
+}
+
+void PackedWorker::finish_sample(const Block &block, int sample, const std::int32_t *sums) {
+    const std::size_t from = outcome_.logits.size();
+    for (int k = 0; k < block.n_out; ++k) {
+        const Int at = Int(sample) * block.n_out + k;
+        const Int sum = block.in_range(sums[std::ptrdiff_t(k / block.neurons) * block.n_pad + k % block.neurons]);
+        const bool flips = flip_ != flip_end_ && flip_->at == at;
+        if (flips)
+            std::fill(masks_.begin(), masks_.end(), 0);
+        for (; flip_ != flip_end_ && flip_->at == at; ++flip_)
+            if (flip_->stage >= 0)
+                masks_[std::size_t(flip_->stage)] ^= Int(1) << flip_->bit;
+        outcome_.logits.push_back(block.chain.leave(sum, flips ? masks_.data() : nullptr));
+    }
+    outcome_.tops.push_back(top_of(outcome_.logits.data() + from, block.n_out));
+    if (!with_logits_)
+        outcome_.logits.resize(from);
+}
+
+} // namespace codesign::engine

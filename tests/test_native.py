@@ -1,0 +1,517 @@
+"""The compiled engine gives the NumPy engine's integers, draws the same faults, and counts and stops as it should."""
+
+import math
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import (
+    PLAIN,
+    ROUNDINGS,
+    SEEDS,
+    Case,
+    cases,
+    crowded_cases,
+    crowds,
+    divisors,
+    faults,
+    fixed_points,
+    lone_cases,
+    networks,
+    plans,
+    random_raw,
+    results,
+    small_inputs,
+    small_network,
+)
+
+from codesign.engine import binding
+from codesign.engine.compiled import KERNELS, Interrupted, NativeEngine
+from codesign.engine.description import describe_space
+from codesign.engine.fast import EngineSimulator
+from codesign.engine.reference import ReferenceSimulator
+from codesign.errors import ConfigError
+from codesign.faults import FAULT, FaultModel, FaultSite, FaultSpace, Lifetime, Target, fault_array
+from codesign.fixed import FixedPoint, Overflow, Rounding
+from codesign.network import Kind, Layer, Network, Parameter, Shape, forward
+from codesign.network.rules import TABLES_OF
+from codesign.network.tables import activation_table, exponential_table, inverse_table
+from codesign.protection import ProtectionPlan
+
+NOTHING = np.zeros(0, FAULT)
+
+
+def agree(case: Case, *kernels: str) -> None:
+    """Logits and counts are those of the NumPy engine."""
+    expected = EngineSimulator(case.network, case.plan, case.inputs)
+    logits, golden = expected.run(case.faults), expected.golden
+    labels = np.zeros(len(case.inputs), np.int64)
+    for kernel in kernels:
+        engine = NativeEngine(case.network, case.plan, case.inputs, kernel)
+        assert engine.golden.tolist() == golden.tolist()
+        assert engine.run(case.faults).tolist() == logits.tolist()
+        counts = engine.run_lists([case.faults, NOTHING], labels)
+        assert counts.correct.tolist() == [int((x.argmax(axis=1) == 0).sum()) for x in (logits, golden)]
+        assert counts.sdc1.tolist() == [int((logits.argmax(axis=1) != golden.argmax(axis=1)).sum()), 0]
+
+
+# ---------------------------------------------------------------- any network
+
+
+@settings(max_examples=100)
+@given(cases())
+def test_any_network_equals_the_numpy_engine(case: Case) -> None:
+    agree(case, "avx512")
+
+
+@settings(max_examples=60)
+@given(crowded_cases() | lone_cases())
+def test_faults_that_meet_in_one_neuron(case: Case) -> None:
+    agree(case, "avx512")
+
+
+@settings(max_examples=30)
+@given(cases())
+def test_it_equals_the_reference(case: Case) -> None:
+    expected = ReferenceSimulator(case.network, case.plan, case.inputs).run(case.faults)
+    assert NativeEngine(case.network, case.plan, case.inputs).run(case.faults).tolist() == expected.tolist()
+
+
+@settings(max_examples=40)
+@given(
+    networks(),
+    st.data(),
+    st.sampled_from([0.0, 1e-3, 0.02, 0.2, 1.0]),
+    st.sets(st.sampled_from(Target), min_size=1),
+    st.sampled_from(Lifetime),
+    SEEDS,
+)
+def test_drawn_campaigns(
+    network: Network, data: st.DataObject, ber: float, targets: set[Target], lifetime: Lifetime, seed: int
+) -> None:
+    plan = data.draw(plans(network))
+    inputs = random_raw(network.input_type, (3, network.n_in), np.random.default_rng(seed))
+    _same_campaign(network, plan, inputs, FaultModel(tuple(targets), ber=ber, lifetime=lifetime, seed=seed))
+
+
+def _same_campaign(
+    network: Network, plan: ProtectionPlan, inputs: np.ndarray, model: FaultModel, kernel: str = "avx512"
+) -> None:
+    space = FaultSpace(network, plan, model, len(inputs))
+    if space.size * (model.ber or 0) > 4000:
+        return
+    expected, engine = EngineSimulator(network, plan, inputs), NativeEngine(network, plan, inputs, kernel)
+    labels = np.arange(len(inputs)) % network.n_out
+    whole = engine.run_campaign(space, labels, range(2, 5), logits=True)
+    counted = engine.run_campaign(space, labels, range(2, 5), threads=2)
+    assert whole.logits is not None
+    for number, trial in enumerate(range(2, 5)):
+        drawn = space.draw(trial)
+        assert np.array_equal(binding.draw(describe_space(space), trial), drawn)
+        logits = expected.run(drawn)
+        assert whole.logits[number].tolist() == logits.tolist()
+        for counts in (whole, counted):
+            assert counts.correct[number] == (logits.argmax(axis=1) == labels).sum()
+            assert counts.sdc1[number] == (logits.argmax(axis=1) != expected.golden.argmax(axis=1)).sum()
+
+
+# ---------------------------------------------------------------- networks of bytes, which have kernels of their own
+
+
+@st.composite
+def byte_networks(draw: st.DrawFn, max_layers: int = 6) -> Network:
+    """Chains of dense layers, convolutions, pooling and activations on values of at most 8 bits."""
+    source = input_type = draw(fixed_points((1, 8), (-2, 8)))
+    sides = draw(st.sampled_from([0, 0, 1, 2]))
+    shape = first = (*(draw(st.integers(2, 4)) for _ in range(sides)), draw(st.integers(1, 9 if sides else 70)))
+    layers: list[Layer] = []
+    behind_sum = False
+    for index in range(draw(st.integers(1, max_layers))):
+        kinds = ["dense"] if len(shape) == 1 else ["conv", "conv", "pool", "flat"]
+        kinds = kinds if source.width <= 8 else []
+        kinds += ["relu", "relu", "activation"] if behind_sum or not kinds else []
+        kind = draw(st.sampled_from(kinds))
+        layers.append(draw(_byte_layer(f"layer{index}", kind, shape, source)))
+        shape, source = layers[-1].out_shape, layers[-1].result
+        behind_sum = kind in ("dense", "conv") or (behind_sum and kind != "pool")
+    if not behind_sum or not any(layer.protectable for layer in layers):
+        layers += draw(_last_layers(shape, source))
+    return Network("bytes", input_type, tuple(layers), first)
+
+
+@st.composite
+def _byte_layer(draw: st.DrawFn, name: str, kind: str, shape: Shape, source: FixedPoint) -> Layer:
+    if kind in ("relu", "activation"):
+        near = source.frac + draw(st.integers(-8, 1))
+        to = draw(fixed_points((2, 8), (near, near)))
+        function = draw(st.sampled_from(["linear", "linear", "binary_tanh", "ternary_tanh"]))
+        return Layer.relu(name, shape, to) if kind == "relu" else Layer.activation(name, shape, function, to)
+    if kind == "flat":
+        return Layer.reshape(name, shape, (math.prod(shape),), source)
+    if kind == "pool":
+        kernel = draw(st.none() | st.just(tuple(min(2, size) for size in shape[:-1])))
+        padding = draw(st.sampled_from(["valid", "same"])) if source.signed else "valid"
+        return Layer.max_pool(name, shape, kernel, source, padding=padding)
+    return draw(_byte_sums(name, kind, shape, source))
+
+
+@st.composite
+def _byte_sums(draw: st.DrawFn, name: str, kind: str, shape: Shape, source: FixedPoint) -> Layer:
+    weight = draw(fixed_points((1, 8), (-1, 8), **PLAIN))
+    bias = draw(fixed_points((2, 12), (-1, 10), **PLAIN))
+    frac, width = source.frac + weight.frac, draw(st.integers(2, 30) | st.integers(14, 26))
+    accumulator = FixedPoint(width, width - frac, draw(st.booleans()) or draw(st.booleans()), draw(ROUNDINGS))
+    types = (accumulator, draw(st.none() | st.none() | results(frac)))
+    neurons = draw(st.integers(1, 5) | st.sampled_from([16, 17] if kind == "conv" else [16, 17, 33, 64]))
+    generator = np.random.default_rng(draw(SEEDS))
+
+    def parameter(of: FixedPoint, *sizes: int) -> Parameter:
+        return Parameter(random_raw(of, sizes, generator), of)
+
+    if kind == "dense":
+        reuse = draw(st.sampled_from(divisors(shape[0])))
+        pair = (parameter(weight, shape[0], neurons), parameter(bias, neurons))
+        return Layer.dense(name, *pair, *types, reuse_factor=reuse)
+    kernel = tuple(draw(st.integers(1, min(3, size))) for size in shape[:-1])
+    pair = (parameter(weight, *kernel, shape[-1], neurons), parameter(bias, neurons))
+    strides, padding = tuple(draw(st.integers(1, 2)) for _ in kernel), draw(st.sampled_from(["valid", "same"]))
+    reuse = draw(st.sampled_from(divisors(math.prod(kernel) * shape[-1])))
+    return Layer.conv(name, shape, *pair, *types, strides=strides, padding=padding, reuse_factor=reuse)
+
+
+@st.composite
+def _last_layers(draw: st.DrawFn, shape: Shape, source: FixedPoint) -> list[Layer]:
+    """What makes logits of any tensor."""
+    found = []
+    if source.width > 8:
+        source = FixedPoint(8, 11 - source.frac, False)
+        found.append(Layer.relu("small", shape, source))
+    if len(shape) > 1:
+        found.append(Layer.reshape("flat", shape, (math.prod(shape),), source))
+    generator, weight = np.random.default_rng(draw(SEEDS)), FixedPoint(8, 1)
+    n_in, accumulator = math.prod(shape), FixedPoint(24, 17 - source.frac)
+    pair = (random_raw(weight, (n_in, 3), generator), random_raw(weight, (3,), generator))
+    return [*found, Layer.dense("last", *(Parameter(raw, weight) for raw in pair), accumulator)]
+
+
+@st.composite
+def byte_cases(draw: st.DrawFn) -> Case:
+    network = draw(byte_networks())
+    plan = draw(plans(network))
+    n_samples = draw(st.integers(1, 5) | st.sampled_from([65, 130]))
+    inputs = random_raw(network.input_type, (n_samples, network.n_in), np.random.default_rng(draw(SEEDS)))
+    if draw(st.booleans()):
+        return Case(network, plan, inputs, draw(crowds(network, plan, n_samples)))
+    rows = draw(st.lists(faults(network, plan, n_samples), max_size=12))
+    return Case(network, plan, inputs, fault_array(rows))
+
+
+@settings(max_examples=60)
+@given(byte_cases())
+def test_packed_kernels_equal_the_numpy_engine(case: Case) -> None:
+    agree(case, *KERNELS)
+
+
+@settings(max_examples=50)
+@given(
+    byte_networks(),
+    st.data(),
+    st.sampled_from([1e-3, 0.02, 0.2]),
+    st.sets(st.sampled_from(Target), min_size=1),
+    st.sampled_from(Lifetime),
+    st.sampled_from([3, 70]),
+    SEEDS,
+)
+def test_packed_campaigns(
+    network: Network,
+    data: st.DataObject,
+    ber: float,
+    targets: set[Target],
+    lifetime: Lifetime,
+    n_samples: int,
+    seed: int,
+) -> None:
+    plan = data.draw(plans(network))
+    inputs = random_raw(network.input_type, (n_samples, network.n_in), np.random.default_rng(seed))
+    model = FaultModel(tuple(targets), ber=ber, lifetime=lifetime, seed=seed)
+    _same_campaign(network, plan, inputs, model, data.draw(st.sampled_from(KERNELS)))
+
+
+def digits_like(seed: int = 5) -> tuple[Network, np.ndarray]:
+    """A 64-64-32-10 network of the widths that the kernels hold in registers, with 400 samples."""
+    generator = np.random.default_rng(seed)
+    weight, hidden, source = FixedPoint(8, 1), FixedPoint(8, 3, False, Rounding.RND_CONV, Overflow.SAT), None
+    source = FixedPoint(5, 1, False)
+    layers: list[Layer] = []
+    for index, (n_in, n_out) in enumerate([(64, 64), (64, 32), (32, 10)]):
+        before = hidden if index else source
+        accumulator = FixedPoint(before.width + 15, before.integer + 8)
+        raw = np.clip(generator.normal(0, 18, (n_in, n_out)), -128, 127).astype(np.int64)
+        bias = generator.integers(-50, 50, n_out)
+        layers.append(Layer.dense(f"fc{index}", Parameter(raw, weight), Parameter(bias, weight), accumulator))
+        if n_out > 10:
+            layers.append(Layer.relu(f"relu{index}", n_out, hidden))
+    return Network("digits_like", source, tuple(layers)), generator.integers(0, 17, (400, 64))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        FaultModel((Target.WEIGHT,), n_flips=1),
+        FaultModel((Target.WEIGHT,), n_flips=3),
+        FaultModel((Target.WEIGHT, Target.BIAS), ber=1e-3),
+        FaultModel((Target.ACCUMULATOR,), ber=1e-5),
+        FaultModel((Target.ACCUMULATOR,), ber=1e-4),
+        FaultModel((Target.ACTIVATION, Target.PRODUCT), ber=1e-5),
+        FaultModel((Target.ACCUMULATOR,), n_flips=2, lifetime=Lifetime.PERSISTENT),
+    ],
+    ids=str,
+)
+def test_a_network_that_fits_the_registers(kernel: str, model: FaultModel) -> None:
+    network, inputs = digits_like()
+    _same_campaign(network, ProtectionPlan(), inputs, model, kernel)
+    _same_campaign(network, ProtectionPlan.uniform(network, 8), inputs, model, kernel)
+
+
+@pytest.mark.slow
+def test_ten_thousand_cases() -> None:
+    """Networks and plans of both kinds, each under 30 lists that are drawn from a model of its own."""
+    compared: Counter[str] = Counter()
+
+    @settings(max_examples=340)
+    @given(networks() | byte_networks(), st.data(), SEEDS)
+    def compare(network: Network, data: st.DataObject, seed: int) -> None:
+        plan, generator = data.draw(plans(network)), np.random.default_rng(seed)
+        inputs = random_raw(network.input_type, (5, network.n_in), generator)
+        expected, engine = EngineSimulator(network, plan, inputs), NativeEngine(network, plan, inputs)
+        for trial in range(30):
+            targets = tuple(Target(t) for t in generator.choice(len(Target), generator.integers(1, 4), replace=False))
+            lifetime = Lifetime.PERSISTENT if trial % 3 == 2 else Lifetime.TRANSIENT
+            bits = FaultSpace(network, plan, FaultModel(targets, ber=0.0, lifetime=lifetime), len(inputs)).size
+            model = FaultModel(targets, ber=min(0.5, 20 / max(bits, 1)), lifetime=lifetime, seed=seed)
+            drawn = FaultSpace(network, plan, model, len(inputs)).draw(trial)
+            assert engine.run(drawn).tolist() == expected.run(drawn).tolist()
+            compared[engine.kernels] += 1
+
+    compare()
+    print(dict(compared))
+    assert compared.total() >= 10_000
+
+
+# ---------------------------------------------------------------- layers that compute no sums
+
+
+def _function_layers(source: FixedPoint) -> list[Layer]:
+    to = FixedPoint(9, 3, True, Rounding.RND, Overflow.SAT)
+    factor, ratio = Parameter(np.array([11]), FixedPoint(6, 2)), Parameter(np.array([7]), FixedPoint(6, 1))
+    tables = {
+        "leaky_relu": (factor,),
+        "hard_sigmoid": (factor, ratio),
+        "hard_tanh": (factor, ratio),
+        "elu": (activation_table("elu", 64, to), factor),
+    }
+    found = []
+    for name, sizes in TABLES_OF.items():
+        given = tables.get(name) or tuple(activation_table(name, 64, to) for _ in sizes)
+        found.append(Layer.activation(name, (5,), name, to, tables=given))
+    table, index = FixedPoint(12, 4, False, overflow=Overflow.SAT), FixedPoint(8, 4)
+    norm = FixedPoint(7, 4, False, Rounding.RND, Overflow.SAT)
+    for implementation, of in (("stable", norm), ("latency", source)):
+        pair = (
+            exponential_table(32, of, table, negative=implementation == "stable"),
+            inverse_table(64, index, table),
+        )
+        kept = norm if implementation == "stable" else None
+        types = (FixedPoint(14, 6, False), index, to)
+        found.append(Layer.softmax(f"softmax_{implementation}", 5, implementation, pair, *types, norm=kept))
+    return [*found, Layer.argmax("argmax", 5, to)]
+
+
+@pytest.mark.parametrize("source", [FixedPoint(8, 4), FixedPoint(11, 6), FixedPoint(9, 11), FixedPoint(6, 1, False)])
+def test_activations_softmax_and_argmax(source: FixedPoint) -> None:
+    generator = np.random.default_rng(1)
+    inputs = random_raw(source, (300, 5), generator)
+    scale, shift = (Parameter(random_raw(t, (5,), generator), t) for t in (FixedPoint(6, 2), FixedPoint(6, 2)))
+    for layer in _function_layers(source):
+        last = Layer.batchnorm("last", (5,), scale, shift, FixedPoint(20, 10))
+        network = Network("passive", source, (layer, last))
+        model = FaultModel((Target.ACTIVATION, Target.ACCUMULATOR), ber=1e-3)
+        assert NativeEngine(network, ProtectionPlan(), inputs).golden.tolist() == forward(network, inputs)[-1].tolist()
+        _same_campaign(network, ProtectionPlan(), inputs, model)
+
+
+def test_pooling_and_wiring() -> None:
+    generator = np.random.default_rng(2)
+    source, wide = FixedPoint(7, 3), FixedPoint(12, 8)
+    image = Layer.relu("start", (4, 6, 3), source)
+    for layer in (
+        Layer.average_pool("pool", (4, 6, 3), (2, 3), wide, source),
+        Layer.average_pool("pool", (4, 6, 3), (3, 3), wide, source, strides=(1, 2), padding="same"),
+        Layer.average_pool("pool", (4, 6, 3), None, wide, source),
+        Layer.max_pool("pool", (4, 6, 3), (3, 3), source, strides=(2, 1), padding="same"),
+        Layer.upsample("up", (4, 6, 3), (2, 3), source),
+        Layer.pad("pad", (4, 6, 3), ((1, 2), (0, 1)), source),
+    ):
+        channels = layer.out_shape[-1:]
+        pair = (Parameter(random_raw(source, channels, generator), source) for _ in range(2))
+        last = Layer.batchnorm("last", layer.out_shape, *pair, FixedPoint(20, 10))
+        network = Network("images", source, (image, layer, last), (4, 6, 3))
+        inputs = random_raw(source, (9, 72), generator)
+        _same_campaign(network, ProtectionPlan(), inputs, FaultModel((Target.ACTIVATION,), ber=1e-3))
+
+
+# ---------------------------------------------------------------- what random cases cover
+
+
+def test_random_cases_cover_every_kind_mode_target_and_mechanism() -> None:
+    """The strategies of this file reach everything; `pytest -rP` shows how often."""
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=300, derandomize=True, database=None)
+    @given(cases() | crowded_cases() | byte_cases())
+    def look(case: Case) -> None:
+        for layer in case.network.layers:
+            seen[f"kind {layer.kind}"] += 1
+            if layer.accumulator:
+                seen[f"accumulator {layer.acc.rounding}"] += 1
+                seen[f"accumulator {layer.acc.overflow}"] += 1
+        for plan in case.plan.layers:
+            seen.update([f"mechanism {plan.mechanism}", f"scope {plan.scope}", f"parameters {plan.parameters}"])
+        seen.update(f"target {Target(target).label}" for target in case.faults["target"])
+
+    look()
+    print("\n".join(f"{name:28} {count:6}" for name, count in sorted(seen.items())))
+    elsewhere = {Kind.ACTIVATION, Kind.AVERAGE_POOL, Kind.SOFTMAX, Kind.ARGMAX, Kind.UPSAMPLE}
+    assert {f"kind {kind}" for kind in set(Kind) - elsewhere} <= set(seen)
+    assert {f"target {target.label}" for target in Target} <= set(seen)
+    assert {f"accumulator {mode}" for mode in (*Rounding, *Overflow)} <= set(seen)
+    assert len([name for name in seen if name.startswith(("mechanism", "scope", "parameters"))]) == 3 + 2 + 4
+
+
+# ---------------------------------------------------------------- draws
+
+
+@pytest.mark.parametrize("ber", [1e-6, 1e-3, 0.009999, 0.010001, 0.3, 0.999])
+def test_draws_are_those_of_python(ber: float) -> None:
+    network, _ = digits_like()
+    plan = ProtectionPlan.uniform(network, 3)
+    model = FaultModel((Target.ACCUMULATOR, Target.WEIGHT), ber=ber, seed=2**62 + 7)
+    space = FaultSpace(network, plan, model, 1 if ber > 0.1 else 40)
+    words = describe_space(space)
+    for trial in (0, 1, 2**40):
+        assert np.array_equal(binding.draw(words, trial), space.draw(trial))
+
+
+@pytest.mark.parametrize("n_flips", [1, 2, 500])
+def test_draws_of_a_number_of_flips(n_flips: int) -> None:
+    network, inputs = small_network(), small_inputs(4)
+    space = FaultSpace(network, ProtectionPlan(), FaultModel(tuple(Target), n_flips=n_flips, seed=3), len(inputs))
+    words = describe_space(space)
+    for trial in range(50):
+        assert np.array_equal(binding.draw(words, trial), space.draw(trial))
+
+
+def test_more_flips_than_bits_are_refused() -> None:
+    network = small_network()
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.BIAS,), n_flips=10**6), 1)
+    with pytest.raises(ConfigError, match="n_flips 1000000"):
+        binding.draw(describe_space(space), 0)
+
+
+# ---------------------------------------------------------------- campaigns
+
+
+def test_every_number_of_threads_counts_the_same() -> None:
+    network, inputs = digits_like()
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.ACCUMULATOR,), ber=1e-5, seed=9), len(inputs))
+    engine, labels = NativeEngine(network, ProtectionPlan(), inputs), np.arange(400) % 10
+    found = [engine.run_campaign(space, labels, range(50), threads=threads) for threads in (1, 2, 7)]
+    assert all(np.array_equal(f.correct, found[0].correct) and np.array_equal(f.sdc1, found[0].sdc1) for f in found)
+    assert found[0].sdc1.any()
+
+
+def test_an_interrupt_keeps_what_is_finished() -> None:
+    network, inputs = digits_like()
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.ACCUMULATOR,), ber=1e-4, seed=9), len(inputs))
+    engine, labels = NativeEngine(network, ProtectionPlan(), inputs), np.zeros(400, np.int64)
+    told: list[int] = []
+
+    def stop(done: int) -> None:
+        told.append(done)
+        if done:
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(Interrupted) as caught:
+        engine.run_campaign(space, labels, range(10**6), threads=2, progress=stop)
+    kept = caught.value.counts
+    assert told[-1] > 0 and len(kept.correct) > 0 and threading.active_count() == before
+    again = engine.run_campaign(space, labels, range(len(kept.correct)))
+    assert np.array_equal(kept.correct, again.correct) and np.array_equal(kept.sdc1, again.sdc1)
+
+
+def test_one_list_a_fault_and_lists_of_any_length() -> None:
+    network, inputs = small_network(), small_inputs(20)
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.WEIGHT,), ber=1.0), len(inputs))
+    every, labels = space.draw(0), np.zeros(20, np.int64)
+    engine = NativeEngine(network, ProtectionPlan(), inputs)
+    single = engine.run_lists(every, labels)
+    listed = engine.run_lists([every[k : k + 1] for k in range(len(every))], labels)
+    assert np.array_equal(single.correct, listed.correct) and np.array_equal(single.sdc1, listed.sdc1)
+    assert len(engine.run_lists([], labels).correct) == 0
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def test_faults_that_strike_nothing_are_refused() -> None:
+    network, inputs = small_network(), small_inputs(3)
+    engine = NativeEngine(network, ProtectionPlan(), inputs)
+    for site, sample, step in (
+        (FaultSite(9, Target.WEIGHT, 0), -1, -1),
+        (FaultSite(0, Target.WEIGHT, 5), -1, -1),
+        (FaultSite(0, Target.WEIGHT, 0, 6), -1, -1),
+        (FaultSite(0, Target.WEIGHT, 0, bit=5), -1, -1),
+        (FaultSite(0, Target.WEIGHT, 0), 0, -1),
+        (FaultSite(1, Target.WEIGHT, 0), -1, -1),
+        (FaultSite(0, Target.ACCUMULATOR, 0), 3, 0),
+        (FaultSite(0, Target.ACCUMULATOR, 0), 0, 1),
+        (FaultSite(0, Target.ACCUMULATOR, 0, replica=3), 0, 0),
+        (FaultSite(0, Target.ACCUMULATOR, -1), 0, 0),
+        (FaultSite(0, Target.ACTIVATION, 0, bit=14), 0, 0),
+    ):
+        with pytest.raises(ConfigError, match="fault 1 of the list"):
+            engine.run(np.concatenate([FaultSite(0, Target.WEIGHT, 0).at(), site.at(sample, step)]))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    network, inputs = small_network(), small_inputs(3)
+    engine = NativeEngine(network, ProtectionPlan(), inputs)
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.WEIGHT,), n_flips=1), 3)
+    with pytest.raises(ConfigError, match="shape"):
+        NativeEngine(network, ProtectionPlan(), inputs[:, :2])
+    with pytest.raises(ConfigError, match="input type"):
+        NativeEngine(network, ProtectionPlan(), inputs + 1000)
+    with pytest.raises(ConfigError, match="kernels 'sse'"):
+        NativeEngine(network, ProtectionPlan(), inputs, "sse")
+    with pytest.raises(ConfigError, match="labels"):
+        engine.run_campaign(space, np.array([0, 1, 3]), range(2))
+    with pytest.raises(ConfigError, match="labels"):
+        engine.run_campaign(space, np.array([0, 1]), range(2))
+    with pytest.raises(ConfigError, match="0 threads"):
+        engine.run_campaign(space, np.zeros(3, np.int64), range(2), threads=0)
+    more = FaultSpace(network, ProtectionPlan(), FaultModel((Target.ACCUMULATOR,), ber=0.1), 4)
+    with pytest.raises(ConfigError, match="strikes nothing"):
+        engine.run_campaign(more, np.zeros(3, np.int64), range(2))
+
+
+def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    binding.library.cache_clear()
+    monkeypatch.setenv(binding.VARIABLE, "/nowhere/engine.so")
+    with pytest.raises(ConfigError, match=r"/nowhere/engine\.so"):
+        binding.library()
+    binding.library.cache_clear()
