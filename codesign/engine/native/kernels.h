@@ -130,7 +130,8 @@ struct Kernels {
     // Copies runs in ascending order. 64 bytes behind each run's end may be read, and written behind its target.
     void (*gather)(const Run *runs, std::size_t n, const std::uint8_t *image, const std::uint8_t *padding,
                    std::uint8_t *operands);
-    // Largest byte of some pixels of `channels` values; an absent pixel is negative.
+    // Largest byte of some pixels of `channels` values; an absent pixel is negative. Up to 64 bytes behind may be set
+    // to zero.
     void (*max_pool)(const std::uint8_t *image, const std::int32_t *places, int pixels, int n_places, int channels,
                      std::uint8_t *pooled);
     std::int32_t (*dot)(const std::uint8_t *values, const std::int8_t *weights, int n);
