@@ -11,6 +11,9 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
+# Tests of one file share what they compile and train, so they stay on one core.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # Before anything else: what the system lacks, in one line.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 CHECKED := $(shell PYTHON='$(PYTHON)' sh scripts/check_tools.sh)
@@ -30,13 +33,13 @@ demo: env ## design a protected accelerator for the digits network into runs/dem
 	$(BIN)/codesign optimize models/digits_mlp.toml --out runs/demo
 
 test: env ## all tests but the slow ones, the quickest first
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-fast: env ## only the tests that neither compile C++ nor need TensorFlow
 	$(BIN)/python -m pytest -m "not slow and not cxx and not tf"
 
 test-slow: env ## the slow tests, which CI runs too
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(PARALLEL) -m slow
 
 bench: env ## measure the engine and the C-simulation against others; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/report.py

@@ -32,8 +32,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep trained networks and compiled simulators of tests away from the user's, unless CODESIGN_CACHE is set."""
     with pytest.MonkeyPatch.context() as patch:
         if "CODESIGN_CACHE" not in os.environ:
-            patch.setenv("CODESIGN_CACHE", str(tmp_path_factory.mktemp("cache")))
+            patch.setenv("CODESIGN_CACHE", str(_shared(tmp_path_factory) / "cache"))
         yield
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a run of the tests see: each has a folder of its own inside it."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
