@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from codesign.campaign.fault_list import FaultList
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.store import Store
 from codesign.campaign.verify import chosen_trials, verify
-from codesign.engine.compiled import NativeEngine
+from codesign.engine.compiled import Counts, NativeEngine
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FaultArray, FaultModel, FaultSpace, Target
@@ -116,7 +117,10 @@ def test_the_first_difference_is_named() -> None:
 
 
 def test_a_csim_of_another_plan_is_found(tmp_path: Path) -> None:
-    said = r"trial \d+, sample \d+, logit \d: engine gives -?\d+, csim gives -?\d+; `codesign replay \S+` repeats it$"
+    said = (
+        r"trial \d+, sample \d+, logit \d: engine gives (-?\d+), engine's campaign gives \1, csim gives -?\d+; "
+        r"`codesign replay \S+` repeats it$"
+    )
     with pytest.raises(MismatchError, match=said):
         verify(result(), *CAMPAIGN, 50, csim=Csim(ProtectionPlan()), mismatches=tmp_path)
 
@@ -161,7 +165,8 @@ def test_a_wrong_engine_leaves_a_case_that_repeats_it(
 
     replay = ["replay", str(folder), "--simulator", "engine", "--simulator", "reference"]
     assert cli.run(replay) == cli.UNMET
-    assert re.search(r"^sample 17, logit 1: engine gives -?\d+, reference gives -?\d+$", capsys.readouterr().out, re.M)
+    said = r"^sample 17, logit 1: engine gives -?\d+, engine's campaign gives (-?\d+), reference gives \1$"
+    assert re.search(said, capsys.readouterr().out, re.MULTILINE)
     assert cli.run([*replay, "--json"]) == cli.UNMET
     shown = json.loads(capsys.readouterr().out)
     assert not shown["agree"] and (shown["first_difference"]["sample"], shown["first_difference"]["logit"]) == (17, 1)
@@ -181,6 +186,31 @@ def test_a_wrong_engine_leaves_a_case_that_repeats_it(
         "plan": PLAN.digest,
         "trial": trial,
     }
+
+
+def test_a_campaign_that_goes_wrong_on_its_own_leaves_a_case_that_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is right on lists and wrong where it draws itself."""
+    right = NativeEngine.run_campaign
+
+    def run_campaign(self: NativeEngine, *arguments: Any, **options: Any) -> Counts:
+        counts = right(self, *arguments, **options)
+        return replace(counts, logits=None if counts.logits is None else counts.logits + 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NativeEngine, "run_campaign", run_campaign)
+        with pytest.raises(MismatchError, match="engine's campaign gives"):
+            verify(result(5), *CAMPAIGN, 1, csim=Csim(), mismatches=tmp_path)
+        [folder] = tmp_path.iterdir()
+        assert "engine's campaign" in str(Case.load(folder).replay(["engine", "reference"]).differs)
+    case = Case.load(folder)
+    assert case.replay(["engine", "reference"]).differs is None
+    # A list that was changed by hand is no longer that trial.
+    fewer = Case(case.network, case.plan, case.inputs, replace(case.faults, faults=case.faults.faults[1:]))
+    engine = simulators.open_simulator("engine", *(NETWORK, PLAN, INPUTS))
+    assert list(fewer.logits(engine, "engine")) == ["engine"]
+    assert list(case.logits(engine, "engine")) == ["engine", "engine's campaign"]
 
 
 @pytest.mark.cxx

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from codesign.campaign.fault_list import FaultList
-from codesign.campaign.simulators import SimulatorName, open_simulator, require_compiler
+from codesign.campaign.simulators import Simulator, SimulatorName, open_simulator, require_compiler
+from codesign.engine.compiled import NativeEngine
 from codesign.errors import ConfigError, MismatchError
+from codesign.faults import FaultSpace
 from codesign.files import write_atomically
 from codesign.fixed import Ints
 from codesign.network import Network
@@ -105,15 +107,33 @@ class Case:
         if "csim" in names:
             require_compiler("a replay", "choose the others: --simulator engine --simulator reference")
         logits: dict[str, Ints] = {}
-        for name in names:
+        for done, name in enumerate(names, start=1):
             try:
-                logits[name] = open_simulator(name, self.network, self.plan, self.inputs).run(self.faults.faults)
+                logits |= self.logits(open_simulator(name, self.network, self.plan, self.inputs), name)
             except MismatchError as error:
                 return Replay(names, str(error))
             if progress:
-                progress(len(logits))
+                progress(done)
         first = first_difference(logits)
         return Replay(names, str(first) if first else None, first)
+
+    def logits(self, simulator: Simulator, name: str) -> dict[str, Ints]:
+        """What a simulator makes of the fault list, by its name.
+
+        A compiled campaign draws its faults itself and goes its own way through the engine; so where the list is that
+        of a trial, what a campaign makes of the trial is there too.
+        """
+        found = {name: simulator.run(self.faults.faults)}
+        listed = self.faults
+        if isinstance(simulator, NativeEngine) and listed.model is not None and listed.trial is not None:
+            space = FaultSpace(self.network, self.plan, listed.model, listed.samples)
+            if np.array_equal(space.draw(listed.trial), listed.faults):
+                no_labels = np.zeros(listed.samples, np.int64)
+                trial = range(listed.trial, listed.trial + 1)
+                counts = simulator.run_campaign(space, no_labels, trial, logits=True)
+                assert counts.logits is not None
+                found[f"{name}'s campaign"] = counts.logits[0]
+        return found
 
 
 def save_inputs(path: Path, raw_inputs: Ints) -> None:

@@ -87,9 +87,8 @@ def _difference(
     case: Case, engine: Simulator, csim: Simulator, recorded: tuple[int, int], golden: Ints, truth: Ints
 ) -> str | None:
     """What the two do not agree on, as one line."""
-    faults = case.faults.faults
     try:
-        logits = {"engine": engine.run(faults), "csim": csim.run(faults)}
+        logits = case.logits(engine, "engine") | case.logits(csim, "csim")
     except MismatchError as error:
         return str(error)
     if first := first_difference(logits):
