@@ -54,7 +54,7 @@ def digits_mlp() -> Task:
     layers: list[Layer] = []
     for index, (weights, biases) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         source = layers[-1].result if layers else INPUT
-        layers.append(_dense(f"dense_{index}", source, weights, biases))
+        layers.append(dense(f"dense_{index}", source, weights, biases))
         if index < len(HIDDEN):
             layers.append(Layer.relu(f"relu_{index}", weights.shape[1], ACTIVATION))
     return Task(Network("digits_mlp", INPUT, tuple(layers)), test, test_labels)
@@ -70,8 +70,8 @@ def digits_cnn() -> Task:
         source = layers[-1].result if layers else INPUT
         fan_in = 9 * shape[-1]
         kernel = generator.normal(0, np.sqrt(2 / fan_in), (3, 3, shape[-1], filters))
-        weight, bias = _parameters(kernel, np.zeros(filters))
-        accumulator = _accumulator(source, fan_in)
+        weight, bias = parameters(kernel, np.zeros(filters))
+        accumulator = sum_type(source, fan_in)
         conv = Layer.conv(f"conv_{index}", shape, weight, bias, accumulator, padding="same")
         relu = Layer.relu(f"relu_{index}", conv.out_shape, ACTIVATION)
         layers += [conv, relu, Layer.max_pool(f"pool_{index}", relu.out_shape, (2, 2), ACTIVATION)]
@@ -79,7 +79,7 @@ def digits_cnn() -> Task:
     body = Network("features", INPUT, tuple(layers), (8, 8, 1))
     features = to_real(forward(body, train)[-1], ACTIVATION)
     readout = RidgeClassifier().fit(features, train_labels)
-    layers.append(_dense("logits", ACTIVATION, readout.coef_.T, readout.intercept_))
+    layers.append(dense("logits", ACTIVATION, readout.coef_.T, readout.intercept_))
     return Task(Network("digits_cnn", INPUT, tuple(layers), (8, 8, 1)), test, test_labels)
 
 
@@ -91,15 +91,17 @@ def _images() -> tuple[Ints, Ints, Ints, Ints]:
     return train, test, train_labels, test_labels
 
 
-def _dense(name: str, source: FixedPoint, weights: Reals, biases: Reals) -> Layer:
-    return Layer.dense(name, *_parameters(weights, biases), _accumulator(source, len(weights)))
+def dense(name: str, source: FixedPoint, weights: Reals, biases: Reals) -> Layer:
+    """A dense layer of real weights (n_in, n_out), whose sums are exact."""
+    return Layer.dense(name, *parameters(weights, biases), sum_type(source, len(weights)))
 
 
-def _parameters(weights: Reals, biases: Reals) -> tuple[Parameter, Parameter]:
+def parameters(weights: Reals, biases: Reals) -> tuple[Parameter, Parameter]:
+    """Rounded to the types of the benchmarks' networks."""
     return Parameter(quantise(weights, WEIGHT), WEIGHT), Parameter(quantise(biases, BIAS), BIAS)
 
 
-def _accumulator(source: FixedPoint, fan_in: int) -> FixedPoint:
+def sum_type(source: FixedPoint, fan_in: int) -> FixedPoint:
     """The type hls4ml infers: every product exact, and as many bits more as the additions may need."""
     grown = int(np.ceil(np.log2(fan_in + 1)))
     return FixedPoint(source.width + WEIGHT.width + grown, source.integer + WEIGHT.integer + grown)

@@ -1,4 +1,4 @@
-"""Run both benchmarks and write docs/benchmarks.md: `make bench`."""
+"""Run the benchmarks and write docs/benchmarks.md: `make bench`."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from typing import Any
 
 import csim
 import engine
+import growth
 from timing import significant
 
 FOLDER = Path(__file__).resolve().parent
@@ -40,6 +41,15 @@ answers and changed top classes counted. MLP: {mlp} with 8-bit weights and activ
   lead.
 - Every weight bit in turn, {exhaustive_trials} trials, takes the engine {exhaustive_s} s.
 
+## Growth (`benchmarks/growth.py`)
+
+One flip of a weight a trial, on {growth_images} with a CNN of two 3x3 convolutions, one thread, by the clock. The
+memory is what the engine takes beside the inputs; in the last column, for each sample.
+
+{growth_table}
+
+Trials and samples count in proportion. Opening is the fault-free run, once.
+
 ## C-simulation (`benchmarks/csim.py`)
 
 The digits CNN of `models/`, 8 bits, project for Vivado, io_parallel; against hls4ml's own project of the same model.
@@ -57,8 +67,8 @@ def measured(script: str) -> dict[str, Any]:
     return found
 
 
-def page(of_engine: dict[str, Any], of_csim: dict[str, Any]) -> str:
-    """The report of both."""
+def page(of_engine: dict[str, Any], of_growth: dict[str, Any], of_csim: dict[str, Any]) -> str:
+    """The report of all three."""
     cases, machine = of_engine["cases"], of_engine["machine"]
     exhaustive = next(case for case in cases if "seconds" in case)
     adds = {case["name"].split(",")[0]: case["multiply_adds_per_trial"] / 1e6 for case in cases}
@@ -76,13 +86,15 @@ def page(of_engine: dict[str, Any], of_csim: dict[str, Any]) -> str:
         instructions=machine["peak_instructions"],
         exhaustive_trials=f"{exhaustive['trials']:,}",
         exhaustive_s=significant(exhaustive["seconds"]),
+        growth_images="Fashion-MNIST's test images" if growth.IMAGES.exists() else "noise of 28x28 pixels",
+        growth_table=growth.as_text(of_growth["rows"]),
         csim_table=csim.as_text(of_csim),
     )
 
 
 def main() -> None:
-    """Measure both and write the page."""
-    REPORT.write_text(page(measured("engine.py"), measured("csim.py")))
+    """Measure and write the page."""
+    REPORT.write_text(page(measured("engine.py"), measured("growth.py"), measured("csim.py")))
     print(f"wrote {REPORT.relative_to(FOLDER.parent)}")
 
 

@@ -39,3 +39,11 @@ def test_csim_contract() -> None:
     projects = printed("csim.py")["projects"]
     assert [project["name"] for project in projects] == ["plain hls4ml", "unprotected", "six hardened bits", "full TMR"]
     assert all(project[key] > 0 for project in projects for key in ("compile_s", "samples_per_s", "samples_ratio"))
+
+
+def test_growth_contract() -> None:
+    rows = printed("growth.py")["rows"]
+    assert [row["samples"] for row in rows] == [200, 100]
+    for row in rows:
+        assert min(row["open_s"], row["trials_s"], row["memory_bytes"]) > 0
+        assert 0 < row["trials_with_changes"] <= row["trials"]
