@@ -77,10 +77,11 @@ class Runner {
         Int correct = golden_correct_, sdc1 = 0;
         for (std::size_t k = 0; k < outcome.samples.size(); ++k) {
             const std::size_t sample = std::size_t(outcome.samples[k]);
-            const int before = golden_tops_[sample];
-            const int now = outcome.tops[k];
+            const int before = golden_tops_[sample], now = outcome.tops[k];
+            if (now == before)
+                continue;
             correct += Int(now == campaign_.labels[sample]) - Int(before == campaign_.labels[sample]);
-            sdc1 += now != before;
+            ++sdc1;
         }
         campaign_.counts.correct[trial] = correct;
         campaign_.counts.sdc1[trial] = sdc1;

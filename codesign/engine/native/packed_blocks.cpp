@@ -35,7 +35,7 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
     const int n = end - first, width = rounded_up(chunk_, TILE);
     neurons_.clear();
     for (const ChangedParameter &p : changed)
-        neurons_.push_back(p.index % block.neurons);
+        neurons_.push_back(p.neuron);
     std::sort(neurons_.begin(), neurons_.end());
     neurons_.erase(std::unique(neurons_.begin(), neurons_.end()), neurons_.end());
     std::int32_t *sums = more_sums_.data();
@@ -47,9 +47,9 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
         for (int k = 0; k < n; ++k)
             sums[k] = std::int32_t(std::uint32_t(block.sum_columns[std::size_t(column + k)]) + start);
         for (const ChangedParameter &p : changed) {
-            if (p.target != WEIGHT || p.index % block.neurons != neurons_[c])
+            if (p.target != WEIGHT || p.neuron != neurons_[c])
                 continue;
-            const std::ptrdiff_t from = std::ptrdiff_t(p.index / block.neurons) * block.column_stride + first;
+            const std::ptrdiff_t from = std::ptrdiff_t(p.operand) * block.column_stride + first;
             kernels_.add_column(block.entering_columns.data() + from, std::int32_t(p.after - p.before), n, sums);
         }
         std::uint8_t *bytes = columns_.data() + std::ptrdiff_t(c) * width;
@@ -62,13 +62,8 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
         for (int k = 0; k < n; ++k)
             flags_[std::size_t(k)] |= std::uint8_t(bytes[k] ^ golden[k]);
     }
-    static const Bytes zeros(1 << 16, 0);
     Rows &rows = rows_[number];
-    std::int32_t *found = rows.samples.data();
-    for (int k = 0; k < n; k += int(zeros.size()))
-        found =
-            kernels_.differing(flags_.data() + k, zeros.data(), std::min(n - k, int(zeros.size())), first + k, found);
-    rows.n = int(found - rows.samples.data());
+    rows.n = int(kernels_.differing(flags_.data(), zeros_.data(), n, first, rows.samples.data()) - rows.samples.data());
     for (int r = 0; r < rows.n; ++r) {
         const std::int32_t sample = rows.samples[std::size_t(r)];
         std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(r) * block.out_stride;
@@ -82,7 +77,7 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
 void PackedWorker::one_column(std::size_t number, int first, int end) {
     const Block &block = blocks_[number];
     const ChangedParameter &changed = struck_[number].changed[0];
-    const int neuron = changed.index % block.neurons, k = changed.index / block.neurons;
+    const int neuron = changed.neuron, k = changed.operand;
     const std::ptrdiff_t column = std::ptrdiff_t(neuron) * block.column_stride + first;
     ColumnStep how;
     how.sums = block.sum_columns.data() + column;
@@ -108,8 +103,8 @@ void PackedWorker::pool(std::size_t number) {
             kernels_.max_pool(changed, window.places.data(), block.pixels, window.n_places, block.neurons, row);
         else
             std::memcpy(row, golden, std::size_t(block.out_stride));
-        for (; flip_ != flip_end_ && flip_->at < Int(sample + 1) * block.n_out; ++flip_) {
-            std::uint8_t &byte = row[flip_->at - Int(sample) * block.n_out];
+        for (; flip_ != flip_end_ && flip_->row < (sample + 1) * block.pixels; ++flip_) {
+            std::uint8_t &byte = row[(flip_->row - sample * block.pixels) * block.neurons + flip_->neuron];
             const Int value = Int(byte) - block.out_offset;
             byte = std::uint8_t(wrap(value ^ (Int(1) << flip_->bit), block.layer->result) + block.out_offset);
         }
@@ -199,13 +194,15 @@ void PackedWorker::mark_pixels(std::size_t number, int sample, const std::uint8_
     const Int row = Int(sample) * block.pixels, end = row + block.pixels;
     for (const Use *use = use_; use != use_end_ && use->row < end; ++use)
         changed_pixels_[std::size_t(use->row - row)] = 1;
-    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < end * block.neurons; ++flip)
-        changed_pixels_[std::size_t(flip->at / block.neurons - row)] = 1;
+    for (const Flip *vote = vote_; vote != vote_end_ && vote->row < end; ++vote)
+        changed_pixels_[std::size_t(vote->row - row)] = 1;
+    for (const Flip *flip = flip_; flip != flip_end_ && flip->row < end; ++flip)
+        changed_pixels_[std::size_t(flip->row - row)] = 1;
 }
 
 void PackedWorker::conv_rows(std::size_t number) {
     const Block &block = blocks_[number];
-    const bool quiet = use_ == use_end_ && flip_ == flip_end_, all = !struck_[number].changed.empty() && !block.last;
+    const bool quiet = unstruck(), all = !struck_[number].changed.empty() && !block.last;
     Rows &rows = rows_[number];
     int at = 0;
     for (const std::int32_t sample : touched_) {

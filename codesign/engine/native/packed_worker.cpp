@@ -64,7 +64,8 @@ PackedWorker::PackedWorker(const PackedSimulator &simulator)
     gathered_.assign((tile_rows + 1) * std::size_t(k_pad) + TILE, 0);
     columns_.assign(std::size_t(neurons) * std::size_t(rounded_up(chunk_, TILE)), 0);
     flags_.assign(std::size_t(rounded_up(chunk_, TILE)), 0);
-    touch_.assign(std::size_t(chunk_), 0);
+    touch_.assign(std::size_t(chunk_ + TILE), 0);
+    zeros_.assign(std::size_t(chunk_ + TILE), 0);
     slots_.assign(std::size_t(chunk_), 0);
     places_.resize(std::size_t(chunk_ + TILE));
     pointers_.resize(std::max(tile_rows, std::size_t(chunk_)));
@@ -97,7 +98,8 @@ const Outcome &PackedWorker::run_drawn(const FaultSpace &space, Int trial, bool 
     if (!space.by_rate())
         space.draw(trial, drawn_, kernels_);
     for (const Segment &segment : space.segments())
-        if (space.by_rate() && !draw_adders(space, segment, trial) && !draw_flips(space, segment, trial))
+        if (space.by_rate() && !draw_adders(space, segment, trial) && !draw_flips(space, segment, trial) &&
+            !draw_parameters(space, segment, trial))
             space.draw_segment(segment, trial, drawn_, kernels_);
     sort_faults(drawn_.data(), drawn_.size());
     settle_faults();
@@ -115,9 +117,9 @@ const Outcome &PackedWorker::run_sorted(bool with_logits) {
         for (const ChangedParameter &p : struck_[b].changed) {
             const Block &block = blocks_[b];
             if (p.target == WEIGHT)
-                set_weight(block, p.index / block.neurons, p.index % block.neurons, p.after, p.before, parameters_[b]);
+                set_weight(block, p.operand, p.neuron, p.after, p.before, parameters_[b]);
             else
-                set_bias(block, p.index, p.after, p.before, parameters_[b]);
+                set_bias(block, p.neuron, p.after, p.before, parameters_[b]);
         }
     return outcome_;
 }
@@ -137,7 +139,7 @@ void PackedWorker::run_block(std::size_t number, int first, int end) {
     if (!enters && !struck_[number].used)
         return;
     collect(number, first, end);
-    const bool quiet = use_ == use_end_ && adder_ == adder_end_ && flip_ == flip_end_;
+    const bool quiet = unstruck();
     if (!enters && !struck_[number].changed.empty() && quiet && block.dense() && !block.last)
         return by_columns(number, first, end);
     const bool stepping = quiet && steps(number);
