@@ -467,6 +467,55 @@ int forward_column(const DenseStep &step, int column, const std::uint8_t *values
     return forward_column_parts<Vectors>(step, column, values, samples, n, out, kept);
 }
 
+// The fault-free rows from `at` on, with the bytes of some neurons anew.
+template <int R, int C>
+inline int forward_some_rows(const DenseStep &step, const SomeNeurons &some, const Constants &by, int at,
+                             std::uint8_t *out, std::int32_t *kept) {
+    const std::uint8_t *rows[R];
+    UNROLLED
+    for (int r = 0; r < R; ++r)
+        rows[r] = step.golden_in + std::ptrdiff_t(at + r) * step.in_stride;
+    __m512i sums[R][C];
+    full_sums<R, C>(step, rows, sums);
+    const __m512i high = _mm512_set1_epi16(short(step.requantise.high));
+    const __m512i first_words = load(some.words[0]), last_words = load(some.words[1]);
+    int n = 0;
+    UNROLLED
+    for (int r = 0; r < R; ++r) {
+        const __m512i words =
+            _mm512_min_epu16(_mm512_packus_epi32(rounded(by, sums[r][0]), rounded(by, sums[r][C - 1])), high);
+        const __m512i bytes = _mm512_packus_epi16(_mm512_permutexvar_epi16(first_words, words),
+                                                  _mm512_permutexvar_epi16(last_words, words));
+        const __m512i golden = load(step.golden_out + std::ptrdiff_t(at + r) * 64);
+        store(out + std::ptrdiff_t(n) * 64, _mm512_mask_mov_epi8(golden, some.mask, bytes));
+        kept[n] = at + r;
+        n += _mm512_mask_cmpneq_epu8_mask(some.mask, golden, bytes) != 0;
+    }
+    return n;
+}
+
+template <int C>
+int forward_some_tiles(const DenseStep &step, const SomeNeurons &some, int first, int n, std::uint8_t *out,
+                       std::int32_t *kept) {
+    constexpr int R = 8;
+    const Constants by(step.requantise);
+    int r = 0, found = 0;
+    for (; r + R <= n; r += R)
+        found += forward_some_rows<R, C>(step, some, by, first + r, out + std::ptrdiff_t(found) * 64, kept + found);
+    for (; r < n; ++r)
+        found += forward_some_rows<1, C>(step, some, by, first + r, out + std::ptrdiff_t(found) * 64, kept + found);
+    return found;
+}
+
+int forward_some(const DenseStep &step, const SomeNeurons &some, int first, int n, std::uint8_t *out,
+                 std::int32_t *kept) {
+    DenseStep of_some = step;
+    of_some.packed = some.packed;
+    of_some.start = some.start;
+    return some.vectors == 1 ? forward_some_tiles<1>(of_some, some, first, n, out, kept)
+                             : forward_some_tiles<2>(of_some, some, first, n, out, kept);
+}
+
 inline __m512i larger(__m512i a, __m512i b) {
     return _mm512_max_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
 }
@@ -686,9 +735,9 @@ void adders(const AdderStep &step, const StruckAdder *struck, std::size_t n) {
     settle_groups(step, struck, n);
 }
 
-constexpr Kernels AVX512 = {multiply,       update,       requantise, add_column,      differing,    forward,
-                            forward_column, forward_tops, column,     keep_changed,    tops,         gather,
-                            max_pool,       dot,          adders,     decode_portable, gaps_portable};
+constexpr Kernels AVX512 = {multiply,       update,       requantise,   add_column, differing,       forward,
+                            forward_column, forward_some, forward_tops, column,     keep_changed,    tops,
+                            gather,         max_pool,     dot,          adders,     decode_portable, gaps_portable};
 
 } // namespace
 

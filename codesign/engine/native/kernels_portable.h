@@ -323,6 +323,7 @@ constexpr Kernels portable(decltype(Kernels::multiply) multiply) {
             differing_portable,
             forward_parts<Portable>,
             forward_column_parts<Portable>,
+            nullptr,
             forward_tops_parts<Portable>,
             column_portable,
             keep_changed_portable,

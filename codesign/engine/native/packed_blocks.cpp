@@ -25,19 +25,21 @@ const std::uint8_t *PackedWorker::changed_entering(std::size_t number, int sampl
 void PackedWorker::by_columns(std::size_t number, int first, int end) {
     const Block &block = blocks_[number];
     const std::vector<ChangedParameter> &changed = struck_[number].changed;
-    // Many columns take longer than all rows anew.
-    if (int(changed.size()) * 8 > block.neurons && steps(number)) {
-        find_touched(number, first, end);
-        return step(number);
-    }
     if (changed.size() == 1 && changed[0].target == WEIGHT && block.vectors)
         return one_column(number, first, end);
-    const int n = end - first, width = rounded_up(chunk_, TILE);
     neurons_.clear();
     for (const ChangedParameter &p : changed)
         neurons_.push_back(p.neuron);
     std::sort(neurons_.begin(), neurons_.end());
     neurons_.erase(std::unique(neurons_.begin(), neurons_.end()), neurons_.end());
+    // Many columns take longer than all rows anew.
+    if (int(changed.size()) * 8 > block.neurons && steps(number)) {
+        if (some_neurons(number, first, end))
+            return;
+        find_touched(number, first, end);
+        return step(number);
+    }
+    const int n = end - first, width = rounded_up(chunk_, TILE);
     std::int32_t *sums = more_sums_.data();
     std::fill_n(flags_.data(), n, std::uint8_t(0));
     for (std::size_t c = 0; c < neurons_.size(); ++c) {
@@ -72,6 +74,32 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
         for (std::size_t c = 0; c < neurons_.size(); ++c)
             row[neurons_[c]] = columns_[c * std::size_t(width) + std::size_t(sample - first)];
     }
+}
+
+bool PackedWorker::some_neurons(std::size_t number, int first, int end) {
+    const Block &block = blocks_[number];
+    const int size = int(neurons_.size()), vectors = size <= LANES ? 1 : 2;
+    const bool fits = block.out_stride == LINE && block.requantise.plain() && size <= SomeNeurons::MOST;
+    if (!kernels_.forward_some || !fits || vectors * LANES >= block.n_pad)
+        return false;
+    const PackedParameters &p = parameters_[number];
+    some_.vectors = vectors;
+    some_.mask = 0;
+    some_packed_.resize(std::size_t(block.k4) * std::size_t(vectors) * LANES * 4);
+    some_.packed = some_packed_.data();
+    for (int slot = 0; slot < size; ++slot) {
+        const int neuron = neurons_[std::size_t(slot)];
+        some_.start[slot] = p.start[std::size_t(neuron)];
+        some_.words[neuron % 16 / 8][neuron / 16 * 8 + neuron % 8] = std::uint16_t(SomeNeurons::word_of(slot));
+        some_.mask |= std::uint64_t(1) << neuron;
+        const std::int8_t *from = p.packed.data() + 4 * neuron;
+        std::int8_t *to = some_packed_.data() + 4 * slot;
+        for (int k = 0; k < block.k4; ++k, from += 4 * block.n_pad, to += 4 * vectors * LANES)
+            std::memcpy(to, from, 4);
+    }
+    Rows &rows = rows_[number];
+    rows.n = kernels_.forward_some(steps_[number], some_, first, end - first, rows.bytes.data(), rows.samples.data());
+    return true;
 }
 
 void PackedWorker::one_column(std::size_t number, int first, int end) {

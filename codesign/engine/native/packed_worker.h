@@ -96,6 +96,8 @@ class PackedWorker : public Worker {
     // not.
     void by_columns(std::size_t number, int first, int end);
     void one_column(std::size_t number, int first, int end);
+    // The rows with those of `neurons_` anew; false where that is not possible or not faster.
+    bool some_neurons(std::size_t number, int first, int end);
     // Dense blocks by whole steps, where no sum and no register is struck.
     bool steps(std::size_t number) const;
     void step(std::size_t number);
@@ -160,6 +162,8 @@ class PackedWorker : public Worker {
     std::vector<const std::uint8_t *> pointers_;
     Bytes gathered_, columns_, flags_;
     std::vector<std::int32_t> places_, neurons_;
+    SomeNeurons some_{};
+    Lines<std::int8_t> some_packed_;
     std::vector<std::uint8_t> changed_pixels_;
     std::vector<Int> masks_;
     Striker striker_;
