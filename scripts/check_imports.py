@@ -38,6 +38,8 @@ ORDER = (
     "search",
     "report",
     "doctor",
+    "cli_common",
+    "cli_campaign",
     "cli",
 )
 

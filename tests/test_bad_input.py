@@ -23,6 +23,7 @@ from codesign.errors import ConfigError
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.search.evaluate import Evaluator
+from codesign.study import load_study
 
 DATA = Path(__file__).resolve().parent / "data" / "reports"
 VITIS = DATA / "vitis-2024.1-xcu250-conv1d" / "csynth.xml"
@@ -152,7 +153,7 @@ def test_a_corrected_study_may_use_the_folder(tmp_path: Path, capsys: Captured) 
     assert line.startswith("unknown board 'zcu103'; did you mean 'zcu10")
     assert (run / "study.sqlite").exists()
     right = studies.write_study(tmp_path / "right")
-    assert cli.run(["campaign", str(right), "--out", str(run)]) == 0
+    assert cli.run(["campaign", str(right), "--out", str(run), "--verify", "0"]) == 0
     # Now it holds something, and belongs to that study.
     assert "belongs to another study" in refused(capsys, "campaign", wrong, "--out", run)
 
@@ -233,7 +234,7 @@ def test_plan_of_another_network(study: Path, tmp_path: Path, capsys: Captured) 
     ProtectionPlan.full(network).save(plan, network)
     arguments = ("campaign", study, "--out", tmp_path / "run", "--plan", plan)
     assert f"{plan} is a plan for another network" in refused(capsys, *arguments)
-    assert cli.run([*map(str, arguments), "--weight-bits", "4"]) == 0
+    assert cli.run([*map(str, arguments), "--weight-bits", "4", "--verify", "0"]) == 0
 
 
 def test_plan_that_is_not_there(study: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -249,6 +250,33 @@ def test_csim_without_a_compiler(
     monkeypatch.setenv("CXX", "no-such-compiler")
     line = refused(capsys, "campaign", study, "--out", tmp_path / "run", "--simulator", "csim", "--trials", "1")
     assert line.startswith("no C++ compiler 'no-such-compiler': install g++")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([("labels[180:]", "labels[180:] * 2 + 3"), ("labels[:180]", "labels[:180] * 4")], "lie outside the 3 classes"),
+        ([("labels[180:]", "labels[180:] - 1")], "load_data: test labels: found -1, expected classes from 0"),
+        ([("inputs[180:] / 16", "np.where(inputs[180:] > 15, np.nan, 0.5)")], "test inputs hold"),
+        ([("inputs[180:] / 16", "inputs[180:] / 2")], "is not exact in INPUT_TYPE ufixed<5,1"),
+        ([("inputs[180:] / 16", "inputs[180:, :5] / 16")], "a train input has shape (6,), a test input (5,)"),
+        (
+            [("inputs[:180] / 16", "inputs[:180, 1:] / 16"), ("inputs[180:] / 16", "inputs[180:, 1:] / 16")],
+            "takes shape",
+        ),
+    ],
+)
+def test_data_that_do_not_fit(changes: list[Change], said: str, study: Path, tmp_path: Path, capsys: Captured) -> None:
+    """By the builder's own rules, or, where the data are sound in themselves, by the network's."""
+    builder = study.with_name("tiny.py")
+    for change in changes:
+        assert change[0] in builder.read_text()
+        builder.write_text(builder.read_text().replace(*change))
+    if said.startswith(("lie", "takes")):  # the network was trained on other data
+        studies.keep_networks(load_study(study), check=False)
+    for simulator in ("engine", "reference"):
+        line = refused(capsys, "campaign", study, "--out", tmp_path / "run", "--simulator", simulator, "--verify", "0")
+        assert said in line
 
 
 # ---------------------------------------------------------------- runs
@@ -424,7 +452,7 @@ def test_output_where_the_system_allows_nothing(command: str, study: Path, capsy
 
 def test_junit_that_cannot_be_written_loses_no_trial(study: Path, tmp_path: Path, capsys: Captured) -> None:
     junit, run = below_a_file(tmp_path), tmp_path / "run"
-    line = refused(capsys, "campaign", study, "--out", run, "--junit", junit)
+    line = refused(capsys, "campaign", study, "--out", run, "--verify", "0", "--junit", junit)
     assert line.startswith(f"cannot write {junit}")
     db = sqlite3.connect(run / "study.sqlite")
     assert db.execute("select sum(count) from batch").fetchone() == (50,)
@@ -460,7 +488,7 @@ def no_larger_than(size: int) -> Callable[[], None]:
 
 
 def test_no_room_for_a_store(study: Path, tmp_path: Path) -> None:
-    arguments = ("campaign", study, "--out", tmp_path / "run", "--json")
+    arguments = ("campaign", study, "--out", tmp_path / "run", "--verify", "0", "--json")
     done = studies.codesign(*arguments, preexec_fn=no_larger_than(2 * KIB))
     assert done.returncode == cli.BAD_INPUT and done.stdout == ""
     assert str(tmp_path / "run" / "study.sqlite") in studies.refusal(done.stderr)
@@ -508,7 +536,7 @@ def test_a_store_that_may_not_grow(
 ) -> None:
     """SQLite's own words for a full disk."""
     run = tmp_path / "run"
-    assert cli.run(["campaign", str(study), "--out", str(run)]) == 0
+    assert cli.run(["campaign", str(study), "--out", str(run), "--verify", "0"]) == 0
     connect = sqlite3.connect
 
     def small(path: Path, **options: Any) -> sqlite3.Connection:
@@ -519,7 +547,7 @@ def test_a_store_that_may_not_grow(
 
     with monkeypatch.context() as patch:
         patch.setattr("codesign.campaign.store.sqlite3.connect", small)
-        line = refused(capsys, "campaign", study, "--out", run, "--trials", "5000")
+        line = refused(capsys, "campaign", study, "--out", run, "--verify", "0", "--trials", "5000")
     assert line == f"store {run / 'study.sqlite'}: database or disk is full"
     with Store(run / "study.sqlite") as store:
         db = store._db.execute("select campaign, sum(count) from batch group by campaign").fetchall()
@@ -623,6 +651,6 @@ def test_a_folder_in_the_store_s_place(study: Path, tmp_path: Path, capsys: Capt
 def test_a_plan_is_checked_although_its_trials_are_known(study: Path, tmp_path: Path, capsys: Captured) -> None:
     """An empty plan and one that hardens nothing share their trials."""
     run, plan = tmp_path / "run", tmp_path / "plan.json"
-    assert cli.run(["campaign", str(study), "--out", str(run)]) == 0
+    assert cli.run(["campaign", str(study), "--out", str(run), "--verify", "0"]) == 0
     plan.write_text(plan_text(layer("second", [0] * 5)))
     assert "no layer 'second'" in refused(capsys, "campaign", study, "--out", run, "--plan", plan)

@@ -27,8 +27,6 @@ pytestmark = [
     pytest.mark.cxx,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:'.*' deprecated - use:DeprecationWarning"),
-    # Keras draws the seeds of initialisers with a float as bound, once some seed was set.
-    pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning"),
 ]
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 SAMPLES = 12

@@ -7,7 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,15 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
         return store.evaluations("design")
 
 
-def count_batches(run: Path) -> int:
+def trials_kept(run: Path) -> dict[str, int]:
+    """How many trials each campaign has, in batches that follow each other without a gap or an overlap."""
     db = sqlite3.connect(run / "study.sqlite")
+    found: dict[str, int] = {}
     try:
-        return int(db.execute("select count(*) from batch").fetchone()[0])
+        for campaign, first, count in db.execute("select campaign, first, count from batch order by campaign, first"):
+            assert found.get(campaign, 0) == first
+            found[campaign] = first + count
+        return found
     finally:
         db.close()
 
@@ -119,7 +126,7 @@ def test_killed_at_random_moments(finished_run: Path, tmp_path: Path, monkeypatc
     assert len(set(audit)) == len(audit)  # nothing was done twice
     numbers = [int(what.split()[-1]) for what in audit if what.startswith("evaluation")]
     assert numbers == list(range(studies.EVALUATIONS))  # nothing was lost
-    assert len(audit) - len(numbers) == count_batches(finished_run)
+    assert trials_kept(run) == trials_kept(finished_run)
 
 
 @pytest.mark.cxx
@@ -163,25 +170,46 @@ def test_interrupted_campaign_keeps_its_batches(
 ) -> None:
     study = studies.write_study(tmp_path)
     store = audited_store(tmp_path / "run", study)
-    arguments = ["campaign", str(study), "--out", str(tmp_path / "run"), "--trials", "100", "--json"]
+    arguments = ["campaign", str(study), "--out", str(tmp_path / "run"), "--trials", "100", "--verify", "0", "--json"]
     add = Store.add_batch
 
     def add_and_stop(self: Store, campaign: str, first: int, *counts: Any) -> None:
         add(self, campaign, first, *counts)
-        if first == 25:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "add_batch", add_and_stop)
         assert cli.run(arguments) == cli.INTERRUPTED
     assert studies.refusal(capsys.readouterr().err).startswith("interrupted")
-    assert len(written(store)) == 2
+    assert len(written(store)) == 1
+    assert list(trials_kept(tmp_path / "run").values()) == [8]
     assert cli.run(arguments) == 0
     resumed = json.loads(capsys.readouterr().out)
     audit = written(store)
-    assert len(audit) == len(set(audit)) == 4
+    assert len(audit) == len(set(audit)) > 1  # the first batch was not run again
+    assert list(trials_kept(tmp_path / "run").values()) == [100]
     assert cli.run([*arguments, "--out", str(tmp_path / "other")]) == 0
     assert json.loads(capsys.readouterr().out) == resumed
+
+
+def test_interrupted_in_the_middle_of_a_batch(tmp_path: Path) -> None:
+    """Ctrl-C in a process of its own, while the engine computes: what it had finished is there."""
+    study, run = studies.write_study(tmp_path), tmp_path / "run"
+    process = studies.start("campaign", study, "--out", run, "--trials", "100000000", "--verify", "0")
+    assert process.stderr is not None
+    store = run / "study.sqlite"
+    for _ in range(int(PATIENCE / 0.05)):  # until some batches are done and a long one is on its way
+        time.sleep(0.05)
+        with suppress(sqlite3.OperationalError):  # its tables are not there yet
+            if store.exists() and sum(trials_kept(run).values()) > 1000:
+                break
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=PATIENCE) == cli.INTERRUPTED
+    assert said == "codesign: interrupted; everything that was finished is kept\n"
+    [kept] = trials_kept(run).values()
+    assert 1000 < kept < 100_000_000
 
 
 @pytest.mark.cxx

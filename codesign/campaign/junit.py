@@ -3,7 +3,7 @@
 from xml.sax.saxutils import escape, quoteattr
 
 from codesign.campaign.requirement import Status
-from codesign.campaign.run import CampaignResult
+from codesign.campaign.result import CampaignResult
 
 
 def junit_text(study: str, result: CampaignResult) -> str:

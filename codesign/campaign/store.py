@@ -110,11 +110,12 @@ class Store:
         with self._guarded():
             query = "select first, count, correct, sdc1 from batch where campaign = ? order by first"
             for first, count, right, silent in self._db.execute(query, (campaign,)):
-                if first != expected:
+                if first > expected:
                     break
-                correct.append(self._counts(right, count))
-                sdc1.append(self._counts(silent, count))
-                expected += count
+                # Batches overlap where two processes ran one campaign; a trial counts the same in both.
+                correct.append(self._counts(right, count)[expected - first :])
+                sdc1.append(self._counts(silent, count)[expected - first :])
+                expected = max(expected, first + count)
         empty = [np.zeros(0, np.int64)]
         return np.concatenate(correct or empty), np.concatenate(sdc1 or empty)
 

@@ -24,7 +24,7 @@ from codesign.network.passive import check_sources
 
 FORMAT = 2
 # What NumPy's and the standard library's readers raise on damaged or foreign files.
-_UNREADABLE = (
+UNREADABLE = (
     *(
         OSError,
         ValueError,
@@ -206,7 +206,7 @@ class Network:
             raise ConfigError(f"no network file {path}") from None
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise ConfigError(f"{path} is not a network file ({error})") from None
 
 

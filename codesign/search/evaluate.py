@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from codesign.board.boards import Board, load_board
-from codesign.campaign.run import CampaignResult, run_campaign
+from codesign.campaign.result import CampaignResult
+from codesign.campaign.run import run_campaign
 from codesign.campaign.statistics import Interval
 from codesign.campaign.store import Store
 from codesign.codes import Code

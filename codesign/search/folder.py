@@ -1,14 +1,11 @@
 """The run folder: where everything that a search finds is kept."""
 
-import io
 import json
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from codesign.campaign.case import load_inputs, save_inputs
 from codesign.errors import ConfigError, StoreError
 from codesign.files import digest_of, write_atomically
 from codesign.fixed import Ints
@@ -72,19 +69,16 @@ class RunFolder:
 
     def keep_samples(self, raw_inputs: Ints) -> None:
         """Write the test set, which becomes the stimuli of exported projects."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, raw_inputs=raw_inputs)
-        write_atomically(self.samples_path, buffer.getvalue())
+        save_inputs(self.samples_path, raw_inputs)
 
     def samples(self) -> Ints | None:
         """What `keep_samples` wrote; None where it is gone."""
-        try:
-            with np.load(io.BytesIO(self.samples_path.read_bytes()), allow_pickle=False) as data:
-                return np.asarray(data["raw_inputs"], np.int64)
-        except FileNotFoundError:
+        if not self.samples_path.exists():
             return None
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise StoreError(f"{self.samples_path} cannot be read: {error}") from None
+        try:
+            return load_inputs(self.samples_path)
+        except ConfigError as error:
+            raise StoreError(f"{self.samples_path}: {error}") from None
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_atomically(self.result_path, json.dumps(result, indent=1, sort_keys=True) + "\n")

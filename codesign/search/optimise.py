@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from codesign import __version__
-from codesign.campaign.run import replay
 from codesign.campaign.store import Store
+from codesign.campaign.verify import MISMATCHES, verify
 from codesign.errors import MismatchError
 from codesign.files import locked, write_atomically
 from codesign.fixed import MAX_WIDTH
@@ -197,8 +197,16 @@ def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evalua
     if not np.array_equal(csim.golden, forward(network, raw)[-1]):
         raise MismatchError(f"the C-simulation of {folder.project} and the network differ without any fault")
     model = evaluator.fault_model()
-    trials = replay(network, plan, model, raw, study.faults.trials, VERIFIED_TRIALS, csim)
-    return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": trials, "equal": True}
+    found = evaluator.campaign(network, plan, model)
+    labels = evaluator.data.test_labels
+    with bar("replayed trials", VERIFIED_TRIALS) as advance:
+        found = verify(
+            *(found, network, plan, model, raw, labels, VERIFIED_TRIALS),
+            csim=csim,
+            mismatches=folder.path / MISMATCHES,
+            progress=advance,
+        )
+    return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": list(found.verified), "equal": True}
 
 
 def _curves(study: Study, folder: RunFolder, evaluator: Evaluator, designs: dict[str, Evaluation]) -> dict[str, Any]:

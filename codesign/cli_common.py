@@ -1,0 +1,90 @@
+"""What the commands share: options, and the way from a study file to its networks."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.errors import ConfigError
+
+if TYPE_CHECKING:
+    from codesign.network import Network
+    from codesign.study import Study
+    from codesign.train.builder import Data
+    from codesign.train.training import TrainedNetwork
+
+UNMET, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="A study: one TOML file, such as models/digits_mlp.toml.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, as `codesign optimize` writes it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Bits = Annotated[
+    int | None,
+    typer.Option("--weight-bits", help="Which of the study's networks [default: the widest].", show_default=False),
+]
+ActivationBits = Annotated[
+    int | None,
+    typer.Option(
+        "--activation-bits",
+        help="The network's activation width [default: the study's first, or as the weights].",
+        show_default=False,
+    ),
+]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
+]
+
+
+def study_of(path: Path) -> "Study":
+    """The study of a file."""
+    from codesign.study import load_study
+
+    return load_study(path)
+
+
+def default_out(study: "Study") -> Path:
+    """The run folder of a study where none is named."""
+    return Path("runs") / study.name
+
+
+def widths_of(study: "Study") -> list[int]:
+    """Weight widths in the study's space, ascending."""
+    variable = study.space.weight_bits
+    if variable.values:
+        return sorted(int(v) for v in variable.values)
+    assert variable.low is not None and variable.high is not None
+    return list(range(int(variable.low), int(variable.high) + 1))
+
+
+def width_of(study: "Study", wanted: int | None) -> int:
+    """The width asked for, or the widest. Raises ConfigError for one that the study does not have."""
+    widths = widths_of(study)
+    if wanted is not None and wanted not in widths:
+        raise ConfigError(f"--weight-bits {wanted}: the study has {', '.join(map(str, widths))}")
+    return widths[-1] if wanted is None else wanted
+
+
+def trained_of(study: "Study", bits: int, activation_bits: int | None) -> "TrainedNetwork":
+    """The study's network of these widths, from the cache or trained."""
+    from codesign.train.training import train as train_network
+
+    variable = study.space.activation_bits
+    if activation_bits is not None and activation_bits not in (variable or (bits,)):
+        raise ConfigError(f"--activation-bits {activation_bits}: the study's space does not have it")
+    default = int(variable.first) if variable else bits
+    return train_network(study, bits, default if activation_bits is None else activation_bits)
+
+
+def network_of(study: "Study", weight_bits: int | None, activation_bits: int | None) -> "tuple[Network, Data]":
+    """The study's network of these widths, and its data."""
+    from codesign.train.builder import data
+
+    return trained_of(study, width_of(study, weight_bits), activation_bits).network, data(study)
+
+
+def print_json(document: Any) -> None:
+    """The one document of `--json`."""
+    print(json.dumps(document, indent=1, sort_keys=True))
