@@ -129,8 +129,8 @@ struct Kernels {
     // What leaves a dense block: the rows that differ from the fault-free ones, and their samples; returns how many.
     int (*forward)(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
                    std::uint8_t *out, std::int32_t *kept);
-    // The same where of each row only the operand `column` has changed, to values[r].
-    int (*forward_column)(const DenseStep &step, int column, const std::uint8_t *values, const std::int32_t *samples,
+    // The same where of each row only the operand `column` has changed, by deltas[r].
+    int (*forward_column)(const DenseStep &step, int column, const std::int16_t *deltas, const std::int32_t *samples,
                           int n, std::uint8_t *out, std::int32_t *kept);
     // As forward, of the fault-free rows from `first` on, with out_stride 64 and a plain requantise; null where it
     // would not be faster.
@@ -139,8 +139,9 @@ struct Kernels {
     // The first of the largest sums of each row.
     void (*forward_tops)(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
                          std::int32_t *tops);
-    // Bytes that differ from the fault-free ones, and their samples counted from `first`; returns how many.
-    int (*column)(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::uint8_t *values);
+    // How bytes differ from the fault-free ones, where they do, and their samples counted from `first`; returns how
+    // many.
+    int (*column)(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::int16_t *deltas);
     // Moves the rows up that differ from the golden rows of their samples, and notes those samples; returns how many.
     int (*keep_changed)(std::uint8_t *rows, int n_rows, int stride, const std::uint8_t *golden,
                         const std::int32_t *samples, std::int32_t *kept);

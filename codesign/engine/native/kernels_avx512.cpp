@@ -430,7 +430,7 @@ int forward(const DenseStep &step, const std::uint8_t *const *rows, const std::i
 }
 
 template <int C>
-int forward_column_in_registers(const DenseStep &step, int column, const std::uint8_t *values,
+int forward_column_in_registers(const DenseStep &step, int column, const std::int16_t *deltas,
                                 const std::int32_t *samples, int n, std::uint8_t *out, std::int32_t *kept) {
     const Constants by(step.requantise);
     const __mmask64 inside = first_bytes(step.neurons);
@@ -443,28 +443,27 @@ int forward_column_in_registers(const DenseStep &step, int column, const std::ui
     int found = 0;
     for (int r = 0; r < n; ++r) {
         const std::int32_t *kept_sums = step.golden_sums + std::ptrdiff_t(samples[r]) * C * LANES;
-        const std::int32_t delta = values[r] - step.golden_in[std::ptrdiff_t(samples[r]) * step.in_stride + column];
         __m512i sums[1][C];
         UNROLLED
         for (int c = 0; c < C; ++c)
             sums[0][c] =
-                _mm512_add_epi32(load(kept_sums + c * LANES), _mm512_mullo_epi32(_mm512_set1_epi32(delta), w[c]));
+                _mm512_add_epi32(load(kept_sums + c * LANES), _mm512_mullo_epi32(_mm512_set1_epi32(deltas[r]), w[c]));
         found += leave<1, C>(step, by, inside, sums, samples + r, out + std::ptrdiff_t(found) * 64, kept + found);
     }
     return found;
 }
 
-int forward_column(const DenseStep &step, int column, const std::uint8_t *values, const std::int32_t *samples, int n,
+int forward_column(const DenseStep &step, int column, const std::int16_t *deltas, const std::int32_t *samples, int n,
                    std::uint8_t *out, std::int32_t *kept) {
     if (in_registers(step)) {
         if (step.n_pad == 16)
-            return forward_column_in_registers<1>(step, column, values, samples, n, out, kept);
+            return forward_column_in_registers<1>(step, column, deltas, samples, n, out, kept);
         if (step.n_pad == 32)
-            return forward_column_in_registers<2>(step, column, values, samples, n, out, kept);
+            return forward_column_in_registers<2>(step, column, deltas, samples, n, out, kept);
         if (step.n_pad == 64)
-            return forward_column_in_registers<4>(step, column, values, samples, n, out, kept);
+            return forward_column_in_registers<4>(step, column, deltas, samples, n, out, kept);
     }
-    return forward_column_parts<Vectors>(step, column, values, samples, n, out, kept);
+    return forward_column_parts<Vectors>(step, column, deltas, samples, n, out, kept);
 }
 
 // The fault-free rows from `at` on, with the bytes of some neurons anew.
@@ -575,9 +574,9 @@ void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const 
     }
 }
 
-int column(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::uint8_t *values) {
+int column(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::int16_t *deltas) {
     if (!step.requantise.plain())
-        return column_portable(step, n, first, samples, values);
+        return column_portable(step, n, first, samples, deltas);
     const Constants by(step.requantise);
     const __m512i factor = _mm512_set1_epi32(step.factor), start = _mm512_set1_epi32(step.start);
     __m512i number = _mm512_add_epi32(_mm512_set1_epi32(first),
@@ -593,8 +592,9 @@ int column(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samp
         const __mmask16 differs = _mm_mask_cmpneq_epu8_mask(inside, value, golden);
         // Whole vectors are stored: the arrays have room for one more than is found.
         store(samples + found, _mm512_maskz_compress_epi32(differs, number));
-        const __m512i wide = _mm512_maskz_compress_epi32(differs, _mm512_cvtepu8_epi32(value));
-        _mm_storeu_si128(reinterpret_cast<__m128i *>(values + found), _mm512_cvtepi32_epi8(wide));
+        const __m512i delta = _mm512_sub_epi32(_mm512_cvtepu8_epi32(value), _mm512_cvtepu8_epi32(golden));
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(deltas + found),
+                            _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(differs, delta)));
         found += __builtin_popcount(differs);
     }
     return found;

@@ -9,6 +9,12 @@ namespace {
 
 constexpr int GIVE_UP = 8; // updates that fail in a row before none is tried any more
 
+// A line at a time: for so little a call of memcpy takes longer than the copy.
+void copy_sums(const std::int32_t *from, int n_pad, std::int32_t *to) {
+    for (int j = 0; j < n_pad; j += LANES)
+        std::memcpy(to + j, from + j, LANES * sizeof *to);
+}
+
 } // namespace
 
 const std::uint8_t *PackedWorker::changed_entering(std::size_t number, int sample, int &at) const {
@@ -115,7 +121,7 @@ void PackedWorker::one_column(std::size_t number, int first, int end) {
     how.start = parameters_[number].start[std::size_t(neuron)] - block.parameters.start[std::size_t(neuron)];
     how.requantise = block.requantise;
     Rows &rows = rows_[number];
-    rows.n = kernels_.column(how, end - first, first, rows.samples.data(), rows.values.data());
+    rows.n = kernels_.column(how, end - first, first, rows.samples.data(), rows.deltas.data());
     rows.column = neuron;
 }
 
@@ -160,7 +166,7 @@ void PackedWorker::dense_rows(std::size_t number) {
             const std::int32_t *kept = block.sums.data() + std::ptrdiff_t(sample) * block.n_pad;
             std::int32_t *sums = sums_.data() + std::ptrdiff_t(t) * block.n_pad;
             if (!other && !changed) {
-                std::memcpy(sums, kept, std::size_t(block.n_pad) * sizeof *sums);
+                copy_sums(kept, block.n_pad, sums);
             } else if (!other && failed < GIVE_UP &&
                        kernels_.update(changed, golden, block.in_stride, kept, block.by_input.data(), block.n_pad,
                                        most_updates(block), sums)) {

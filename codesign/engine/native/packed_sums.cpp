@@ -72,10 +72,24 @@ void PackedWorker::strike(std::size_t number) {
         sum = std::int32_t(simple ? struck_once(layer, *first, block.in_range(sum), neuron)
                                   : striker_.struck(layer, first, use_, block.in_range(sum), neuron));
     }
-    job = 0;
+    if (vote_ != vote_end_ && vote_->row <= last)
+        strike_votes(block);
+}
+
+int PackedWorker::note_slots() {
+    const std::int32_t from = jobs_.front().row;
+    for (std::size_t k = 0; k < jobs_.size(); ++k)
+        slots_[std::size_t(jobs_[k].row - from)] = std::int32_t(k);
+    return from;
+}
+
+void PackedWorker::strike_votes(const Block &block) {
+    const std::int32_t from = note_slots(), last = jobs_.back().row;
+    const FixedPoint &type = block.layer->accumulator;
     for (; vote_ != vote_end_ && vote_->row <= last; ++vote_) {
-        std::int32_t &sum = sum_at(vote_->row, vote_->neuron);
-        sum = std::int32_t(wrap(block.in_range(sum) ^ (Int(1) << vote_->bit), layer.accumulator));
+        const std::ptrdiff_t slot = slots_[std::size_t(vote_->row - from)];
+        std::int32_t &sum = sums_[std::size_t(slot * block.n_pad + vote_->neuron)];
+        sum = std::int32_t(wrap(Int(sum) ^ (Int(1) << vote_->bit), type));
     }
 }
 
@@ -83,13 +97,11 @@ void PackedWorker::strike_adders(std::size_t number) {
     const Block &block = blocks_[number];
     const PackedParameters &p = parameters_[number];
     const StruckAdder *first = adder_;
-    const std::int32_t from = jobs_.front().row, last = jobs_.back().row;
+    const std::int32_t from = note_slots(), last = jobs_.back().row;
     while (adder_ != adder_end_ && adder_->row <= last)
         ++adder_;
-    for (std::size_t k = 0; k < jobs_.size(); ++k) {
-        slots_[std::size_t(jobs_[k].row - from)] = std::int32_t(k);
+    for (std::size_t k = 0; k < jobs_.size(); ++k)
         pointers_[k] = jobs_[k].operands;
-    }
     AdderStep step;
     step.slots = slots_.data();
     step.first_row = from;

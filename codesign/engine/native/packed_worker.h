@@ -11,20 +11,22 @@
 namespace codesign::engine {
 
 // Samples whose bytes differ from the fault-free run, ascending, and their bytes, a stride apart; or, where only one
-// column has changed, that column's values alone.
+// column has changed, what was added to it alone.
 struct Rows {
     int n = 0;
     std::vector<std::int32_t> samples;
     Bytes bytes;
     int column = -1;
-    Bytes values;
+    std::vector<std::int16_t> deltas;
 };
 
 // An inverted bit of a sum behind its vote, or of the register behind a stage of a block's chain. `row` is
 // sample * pixels + pixel.
 struct Flip {
     std::int32_t row, neuron, stage, bit;
-    bool operator<(const Flip &other) const { return row != other.row ? row < other.row : neuron < other.neuron; }
+    // Without a branch: whether rows are equal is hard to foresee.
+    std::int64_t place() const { return std::int64_t(row) << 32 | neuron; }
+    bool operator<(const Flip &other) const { return place() < other.place(); }
 };
 
 constexpr int TILE = 64; // rows of sums in the making
@@ -127,6 +129,9 @@ class PackedWorker : public Worker {
     // Strikes of multipliers and adders, then of voters, on the sums of the jobs at hand.
     void strike(std::size_t number);
     void strike_adders(std::size_t number);
+    void strike_votes(const Block &block);
+    // The places of the jobs, by their row counted from the first one's, which is returned.
+    int note_slots();
     // Flips behind the sums: `bytes` are those of the first job, the others follow a stride apart for each sample.
     void flip_registers(std::size_t number, std::uint8_t *bytes, int stride);
     // Takes the flips of the registers behind one sum into `masks_`; false if there are none.
