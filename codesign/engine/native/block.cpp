@@ -9,9 +9,6 @@ namespace codesign::engine {
 
 namespace {
 
-constexpr int LANES = 16;
-constexpr int LINE = 64;
-
 // Whether a cast changes no value.
 bool same_values(const FixedPoint &from, const FixedPoint &to) {
     return from.frac == to.frac && from.width == to.width && from.is_signed == to.is_signed &&

@@ -11,14 +11,17 @@
 
 namespace codesign::engine {
 
+constexpr int LANES = 16; // sums of a vector, to which neurons are padded
+constexpr int LINE = 64;  // bytes, to which rows are padded
+
 // Vectors that begin at a cache line.
 template <class T> struct LineAllocator {
     using value_type = T;
-    static constexpr std::align_val_t LINE{64};
+    static constexpr std::align_val_t ALIGNMENT{LINE};
     LineAllocator() = default;
     template <class U> LineAllocator(const LineAllocator<U> &) {}
-    T *allocate(std::size_t n) { return static_cast<T *>(::operator new(n * sizeof(T), LINE)); }
-    void deallocate(T *at, std::size_t) { ::operator delete(at, LINE); }
+    T *allocate(std::size_t n) { return static_cast<T *>(::operator new(n * sizeof(T), ALIGNMENT)); }
+    void deallocate(T *at, std::size_t) { ::operator delete(at, ALIGNMENT); }
     bool operator==(const LineAllocator &) const { return true; }
     bool operator!=(const LineAllocator &) const { return false; }
 };

@@ -108,7 +108,7 @@ int Bernoulli::next(Int *numbers) {
             break;
         numbers[n] = last_;
     }
-    chunk_ = MOST;
+    chunk_ = std::min(2 * chunk_, MOST);
     return n;
 }
 

@@ -36,7 +36,8 @@ class Bernoulli {
   public:
     // `scale` is 1 / ln(1 - probability).
     Bernoulli(const Philox &generator, double probability, double scale, Int bound, const Kernels &kernels)
-        : kernels_(kernels), generator_(generator), probability_(probability), scale_(scale), bound_(bound) {}
+        : kernels_(kernels), generator_(generator), probability_(probability), scale_(scale), bound_(bound),
+          chunk_(double(bound) * probability < FEW ? LEAST : MOST) {}
 
     static constexpr int MOST = 64;
     // The next numbers, up to MOST of them; none after the last.
@@ -47,7 +48,10 @@ class Bernoulli {
     Philox generator_;
     double probability_, scale_;
     Int bound_, last_ = -1;
-    int chunk_ = 16; // grows: short draws should not pay for long ones
+    int chunk_; // short draws should not pay for long ones
+
+    static constexpr int LEAST = 8; // a vector
+    static constexpr double FEW = 4.0;
 };
 
 // All bits that a fault model can strike, and the draws from them.

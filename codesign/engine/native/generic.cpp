@@ -94,7 +94,7 @@ class GenericWorker : public Worker {
             struck_.weights = layer.weight.raw;
             struck_.biases = layer.bias.raw;
             for (const ChangedParameter &p : parameters)
-                (p.target == WEIGHT ? struck_.weights : struck_.biases)[std::size_t(p.index)] = p.after;
+                (p.target == WEIGHT ? struck_.weights : struck_.biases)[p.index(layer.neurons)] = p.after;
         }
         for (const Fault *fault : faults) {
             if (fault->target == WEIGHT || fault->target == BIAS)

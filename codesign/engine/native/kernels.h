@@ -47,6 +47,21 @@ struct DenseStep {
     bool is_signed;
 };
 
+// Some neurons of a dense block of at most 64, the only ones whose parameters have changed, in slots of their own.
+struct SomeNeurons {
+    static constexpr int MOST = 32;
+    const std::int8_t *packed; // (k4, 16 * vectors, 4)
+    alignas(64) std::int32_t start[MOST];
+    // Which of the slots, after their vectors were narrowed to words, become the first and the last eight bytes of each
+    // sixteen of a row.
+    alignas(64) std::uint16_t words[2][32];
+    std::uint64_t mask; // of the neurons that have a slot
+    int vectors;
+
+    // The word of a slot: vectors are narrowed within parts of 128 bits.
+    static int word_of(int slot) { return slot % 16 / 4 * 8 + slot / 16 * 4 + slot % 4; }
+};
+
 // A neuron's sums in all samples, with one weight changed.
 struct ColumnStep {
     const std::int32_t *sums;
@@ -114,14 +129,19 @@ struct Kernels {
     // What leaves a dense block: the rows that differ from the fault-free ones, and their samples; returns how many.
     int (*forward)(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
                    std::uint8_t *out, std::int32_t *kept);
-    // The same where of each row only the operand `column` has changed, to values[r].
-    int (*forward_column)(const DenseStep &step, int column, const std::uint8_t *values, const std::int32_t *samples,
+    // The same where of each row only the operand `column` has changed, by deltas[r].
+    int (*forward_column)(const DenseStep &step, int column, const std::int16_t *deltas, const std::int32_t *samples,
                           int n, std::uint8_t *out, std::int32_t *kept);
+    // As forward, of the fault-free rows from `first` on, with out_stride 64 and a plain requantise; null where it
+    // would not be faster.
+    int (*forward_some)(const DenseStep &step, const SomeNeurons &some, int first, int n, std::uint8_t *out,
+                        std::int32_t *kept);
     // The first of the largest sums of each row.
     void (*forward_tops)(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
                          std::int32_t *tops);
-    // Bytes that differ from the fault-free ones, and their samples counted from `first`; returns how many.
-    int (*column)(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::uint8_t *values);
+    // How bytes differ from the fault-free ones, where they do, and their samples counted from `first`; returns how
+    // many.
+    int (*column)(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::int16_t *deltas);
     // Moves the rows up that differ from the golden rows of their samples, and notes those samples; returns how many.
     int (*keep_changed)(std::uint8_t *rows, int n_rows, int stride, const std::uint8_t *golden,
                         const std::int32_t *samples, std::int32_t *kept);

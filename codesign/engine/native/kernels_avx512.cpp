@@ -430,7 +430,7 @@ int forward(const DenseStep &step, const std::uint8_t *const *rows, const std::i
 }
 
 template <int C>
-int forward_column_in_registers(const DenseStep &step, int column, const std::uint8_t *values,
+int forward_column_in_registers(const DenseStep &step, int column, const std::int16_t *deltas,
                                 const std::int32_t *samples, int n, std::uint8_t *out, std::int32_t *kept) {
     const Constants by(step.requantise);
     const __mmask64 inside = first_bytes(step.neurons);
@@ -443,28 +443,76 @@ int forward_column_in_registers(const DenseStep &step, int column, const std::ui
     int found = 0;
     for (int r = 0; r < n; ++r) {
         const std::int32_t *kept_sums = step.golden_sums + std::ptrdiff_t(samples[r]) * C * LANES;
-        const std::int32_t delta = values[r] - step.golden_in[std::ptrdiff_t(samples[r]) * step.in_stride + column];
         __m512i sums[1][C];
         UNROLLED
         for (int c = 0; c < C; ++c)
             sums[0][c] =
-                _mm512_add_epi32(load(kept_sums + c * LANES), _mm512_mullo_epi32(_mm512_set1_epi32(delta), w[c]));
+                _mm512_add_epi32(load(kept_sums + c * LANES), _mm512_mullo_epi32(_mm512_set1_epi32(deltas[r]), w[c]));
         found += leave<1, C>(step, by, inside, sums, samples + r, out + std::ptrdiff_t(found) * 64, kept + found);
     }
     return found;
 }
 
-int forward_column(const DenseStep &step, int column, const std::uint8_t *values, const std::int32_t *samples, int n,
+int forward_column(const DenseStep &step, int column, const std::int16_t *deltas, const std::int32_t *samples, int n,
                    std::uint8_t *out, std::int32_t *kept) {
     if (in_registers(step)) {
         if (step.n_pad == 16)
-            return forward_column_in_registers<1>(step, column, values, samples, n, out, kept);
+            return forward_column_in_registers<1>(step, column, deltas, samples, n, out, kept);
         if (step.n_pad == 32)
-            return forward_column_in_registers<2>(step, column, values, samples, n, out, kept);
+            return forward_column_in_registers<2>(step, column, deltas, samples, n, out, kept);
         if (step.n_pad == 64)
-            return forward_column_in_registers<4>(step, column, values, samples, n, out, kept);
+            return forward_column_in_registers<4>(step, column, deltas, samples, n, out, kept);
     }
-    return forward_column_parts<Vectors>(step, column, values, samples, n, out, kept);
+    return forward_column_parts<Vectors>(step, column, deltas, samples, n, out, kept);
+}
+
+// The fault-free rows from `at` on, with the bytes of some neurons anew.
+template <int R, int C>
+inline int forward_some_rows(const DenseStep &step, const SomeNeurons &some, const Constants &by, int at,
+                             std::uint8_t *out, std::int32_t *kept) {
+    const std::uint8_t *rows[R];
+    UNROLLED
+    for (int r = 0; r < R; ++r)
+        rows[r] = step.golden_in + std::ptrdiff_t(at + r) * step.in_stride;
+    __m512i sums[R][C];
+    full_sums<R, C>(step, rows, sums);
+    const __m512i high = _mm512_set1_epi16(short(step.requantise.high));
+    const __m512i first_words = load(some.words[0]), last_words = load(some.words[1]);
+    int n = 0;
+    UNROLLED
+    for (int r = 0; r < R; ++r) {
+        const __m512i words =
+            _mm512_min_epu16(_mm512_packus_epi32(rounded(by, sums[r][0]), rounded(by, sums[r][C - 1])), high);
+        const __m512i bytes = _mm512_packus_epi16(_mm512_permutexvar_epi16(first_words, words),
+                                                  _mm512_permutexvar_epi16(last_words, words));
+        const __m512i golden = load(step.golden_out + std::ptrdiff_t(at + r) * 64);
+        store(out + std::ptrdiff_t(n) * 64, _mm512_mask_mov_epi8(golden, some.mask, bytes));
+        kept[n] = at + r;
+        n += _mm512_mask_cmpneq_epu8_mask(some.mask, golden, bytes) != 0;
+    }
+    return n;
+}
+
+template <int C>
+int forward_some_tiles(const DenseStep &step, const SomeNeurons &some, int first, int n, std::uint8_t *out,
+                       std::int32_t *kept) {
+    constexpr int R = 8;
+    const Constants by(step.requantise);
+    int r = 0, found = 0;
+    for (; r + R <= n; r += R)
+        found += forward_some_rows<R, C>(step, some, by, first + r, out + std::ptrdiff_t(found) * 64, kept + found);
+    for (; r < n; ++r)
+        found += forward_some_rows<1, C>(step, some, by, first + r, out + std::ptrdiff_t(found) * 64, kept + found);
+    return found;
+}
+
+int forward_some(const DenseStep &step, const SomeNeurons &some, int first, int n, std::uint8_t *out,
+                 std::int32_t *kept) {
+    DenseStep of_some = step;
+    of_some.packed = some.packed;
+    of_some.start = some.start;
+    return some.vectors == 1 ? forward_some_tiles<1>(of_some, some, first, n, out, kept)
+                             : forward_some_tiles<2>(of_some, some, first, n, out, kept);
 }
 
 inline __m512i larger(__m512i a, __m512i b) {
@@ -526,9 +574,9 @@ void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const 
     }
 }
 
-int column(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::uint8_t *values) {
+int column(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::int16_t *deltas) {
     if (!step.requantise.plain())
-        return column_portable(step, n, first, samples, values);
+        return column_portable(step, n, first, samples, deltas);
     const Constants by(step.requantise);
     const __m512i factor = _mm512_set1_epi32(step.factor), start = _mm512_set1_epi32(step.start);
     __m512i number = _mm512_add_epi32(_mm512_set1_epi32(first),
@@ -544,8 +592,9 @@ int column(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samp
         const __mmask16 differs = _mm_mask_cmpneq_epu8_mask(inside, value, golden);
         // Whole vectors are stored: the arrays have room for one more than is found.
         store(samples + found, _mm512_maskz_compress_epi32(differs, number));
-        const __m512i wide = _mm512_maskz_compress_epi32(differs, _mm512_cvtepu8_epi32(value));
-        _mm_storeu_si128(reinterpret_cast<__m128i *>(values + found), _mm512_cvtepi32_epi8(wide));
+        const __m512i delta = _mm512_sub_epi32(_mm512_cvtepu8_epi32(value), _mm512_cvtepu8_epi32(golden));
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(deltas + found),
+                            _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(differs, delta)));
         found += __builtin_popcount(differs);
     }
     return found;
@@ -686,9 +735,9 @@ void adders(const AdderStep &step, const StruckAdder *struck, std::size_t n) {
     settle_groups(step, struck, n);
 }
 
-constexpr Kernels AVX512 = {multiply,       update,       requantise, add_column,      differing,    forward,
-                            forward_column, forward_tops, column,     keep_changed,    tops,         gather,
-                            max_pool,       dot,          adders,     decode_portable, gaps_portable};
+constexpr Kernels AVX512 = {multiply,       update,       requantise,   add_column, differing,       forward,
+                            forward_column, forward_some, forward_tops, column,     keep_changed,    tops,
+                            gather,         max_pool,     dot,          adders,     decode_portable, gaps_portable};
 
 } // namespace
 

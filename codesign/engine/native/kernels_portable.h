@@ -285,16 +285,15 @@ void forward_tops_parts(const DenseStep &step, const std::uint8_t *const *rows, 
 }
 
 template <class Parts>
-int forward_column_parts(const DenseStep &step, int column, const std::uint8_t *values, const std::int32_t *samples,
+int forward_column_parts(const DenseStep &step, int column, const std::int16_t *deltas, const std::int32_t *samples,
                          int n, std::uint8_t *out, std::int32_t *kept) {
     std::int32_t sums[MOST_LANES];
     const std::int8_t *w = step.by_input + std::ptrdiff_t(column) * step.n_pad;
     int found = 0;
     for (int r = 0; r < n; ++r) {
         const std::int32_t *golden = step.golden_sums + std::ptrdiff_t(samples[r]) * step.n_pad;
-        const std::int32_t delta = values[r] - step.golden_in[std::ptrdiff_t(samples[r]) * step.in_stride + column];
         for (int j = 0; j < step.n_pad; ++j)
-            sums[j] = added32(golden[j], delta * w[j]);
+            sums[j] = added32(golden[j], deltas[r] * w[j]);
         std::uint8_t *at = out + std::ptrdiff_t(found) * step.out_stride;
         Parts::requantise(step.requantise, sums, 1, step.neurons, step.n_pad, at, step.out_stride);
         found += Parts::keep_changed(at, 1, step.out_stride, step.golden_out, samples + r, kept + found);
@@ -303,13 +302,13 @@ int forward_column_parts(const DenseStep &step, int column, const std::uint8_t *
 }
 
 inline int column_portable(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples,
-                           std::uint8_t *values) {
+                           std::int16_t *deltas) {
     int found = 0;
     for (int k = 0; k < n; ++k) {
         const std::int32_t sum = added32(step.sums[k], added32(step.entering[k] * step.factor, step.start));
         const std::uint8_t value = std::uint8_t(requantised(step.requantise, sum));
         samples[found] = first + k;
-        values[found] = value;
+        deltas[found] = std::int16_t(value - step.leaving[k]);
         found += value != step.leaving[k];
     }
     return found;
@@ -323,6 +322,7 @@ constexpr Kernels portable(decltype(Kernels::multiply) multiply) {
             differing_portable,
             forward_parts<Portable>,
             forward_column_parts<Portable>,
+            nullptr,
             forward_tops_parts<Portable>,
             column_portable,
             keep_changed_portable,

@@ -9,6 +9,12 @@ namespace {
 
 constexpr int GIVE_UP = 8; // updates that fail in a row before none is tried any more
 
+// A line at a time: for so little a call of memcpy takes longer than the copy.
+void copy_sums(const std::int32_t *from, int n_pad, std::int32_t *to) {
+    for (int j = 0; j < n_pad; j += LANES)
+        std::memcpy(to + j, from + j, LANES * sizeof *to);
+}
+
 } // namespace
 
 const std::uint8_t *PackedWorker::changed_entering(std::size_t number, int sample, int &at) const {
@@ -25,19 +31,21 @@ const std::uint8_t *PackedWorker::changed_entering(std::size_t number, int sampl
 void PackedWorker::by_columns(std::size_t number, int first, int end) {
     const Block &block = blocks_[number];
     const std::vector<ChangedParameter> &changed = struck_[number].changed;
+    if (changed.size() == 1 && changed[0].target == WEIGHT && block.vectors)
+        return one_column(number, first, end);
+    neurons_.clear();
+    for (const ChangedParameter &p : changed)
+        neurons_.push_back(p.neuron);
+    std::sort(neurons_.begin(), neurons_.end());
+    neurons_.erase(std::unique(neurons_.begin(), neurons_.end()), neurons_.end());
     // Many columns take longer than all rows anew.
     if (int(changed.size()) * 8 > block.neurons && steps(number)) {
+        if (some_neurons(number, first, end))
+            return;
         find_touched(number, first, end);
         return step(number);
     }
-    if (changed.size() == 1 && changed[0].target == WEIGHT && block.vectors)
-        return one_column(number, first, end);
     const int n = end - first, width = rounded_up(chunk_, TILE);
-    neurons_.clear();
-    for (const ChangedParameter &p : changed)
-        neurons_.push_back(p.index % block.neurons);
-    std::sort(neurons_.begin(), neurons_.end());
-    neurons_.erase(std::unique(neurons_.begin(), neurons_.end()), neurons_.end());
     std::int32_t *sums = more_sums_.data();
     std::fill_n(flags_.data(), n, std::uint8_t(0));
     for (std::size_t c = 0; c < neurons_.size(); ++c) {
@@ -47,9 +55,9 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
         for (int k = 0; k < n; ++k)
             sums[k] = std::int32_t(std::uint32_t(block.sum_columns[std::size_t(column + k)]) + start);
         for (const ChangedParameter &p : changed) {
-            if (p.target != WEIGHT || p.index % block.neurons != neurons_[c])
+            if (p.target != WEIGHT || p.neuron != neurons_[c])
                 continue;
-            const std::ptrdiff_t from = std::ptrdiff_t(p.index / block.neurons) * block.column_stride + first;
+            const std::ptrdiff_t from = std::ptrdiff_t(p.operand) * block.column_stride + first;
             kernels_.add_column(block.entering_columns.data() + from, std::int32_t(p.after - p.before), n, sums);
         }
         std::uint8_t *bytes = columns_.data() + std::ptrdiff_t(c) * width;
@@ -62,13 +70,8 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
         for (int k = 0; k < n; ++k)
             flags_[std::size_t(k)] |= std::uint8_t(bytes[k] ^ golden[k]);
     }
-    static const Bytes zeros(1 << 16, 0);
     Rows &rows = rows_[number];
-    std::int32_t *found = rows.samples.data();
-    for (int k = 0; k < n; k += int(zeros.size()))
-        found =
-            kernels_.differing(flags_.data() + k, zeros.data(), std::min(n - k, int(zeros.size())), first + k, found);
-    rows.n = int(found - rows.samples.data());
+    rows.n = int(kernels_.differing(flags_.data(), zeros_.data(), n, first, rows.samples.data()) - rows.samples.data());
     for (int r = 0; r < rows.n; ++r) {
         const std::int32_t sample = rows.samples[std::size_t(r)];
         std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(r) * block.out_stride;
@@ -79,10 +82,36 @@ void PackedWorker::by_columns(std::size_t number, int first, int end) {
     }
 }
 
+bool PackedWorker::some_neurons(std::size_t number, int first, int end) {
+    const Block &block = blocks_[number];
+    const int size = int(neurons_.size()), vectors = size <= LANES ? 1 : 2;
+    const bool fits = block.out_stride == LINE && block.requantise.plain() && size <= SomeNeurons::MOST;
+    if (!kernels_.forward_some || !fits || vectors * LANES >= block.n_pad)
+        return false;
+    const PackedParameters &p = parameters_[number];
+    some_.vectors = vectors;
+    some_.mask = 0;
+    some_packed_.resize(std::size_t(block.k4) * std::size_t(vectors) * LANES * 4);
+    some_.packed = some_packed_.data();
+    for (int slot = 0; slot < size; ++slot) {
+        const int neuron = neurons_[std::size_t(slot)];
+        some_.start[slot] = p.start[std::size_t(neuron)];
+        some_.words[neuron % 16 / 8][neuron / 16 * 8 + neuron % 8] = std::uint16_t(SomeNeurons::word_of(slot));
+        some_.mask |= std::uint64_t(1) << neuron;
+        const std::int8_t *from = p.packed.data() + 4 * neuron;
+        std::int8_t *to = some_packed_.data() + 4 * slot;
+        for (int k = 0; k < block.k4; ++k, from += 4 * block.n_pad, to += 4 * vectors * LANES)
+            std::memcpy(to, from, 4);
+    }
+    Rows &rows = rows_[number];
+    rows.n = kernels_.forward_some(steps_[number], some_, first, end - first, rows.bytes.data(), rows.samples.data());
+    return true;
+}
+
 void PackedWorker::one_column(std::size_t number, int first, int end) {
     const Block &block = blocks_[number];
     const ChangedParameter &changed = struck_[number].changed[0];
-    const int neuron = changed.index % block.neurons, k = changed.index / block.neurons;
+    const int neuron = changed.neuron, k = changed.operand;
     const std::ptrdiff_t column = std::ptrdiff_t(neuron) * block.column_stride + first;
     ColumnStep how;
     how.sums = block.sum_columns.data() + column;
@@ -92,7 +121,7 @@ void PackedWorker::one_column(std::size_t number, int first, int end) {
     how.start = parameters_[number].start[std::size_t(neuron)] - block.parameters.start[std::size_t(neuron)];
     how.requantise = block.requantise;
     Rows &rows = rows_[number];
-    rows.n = kernels_.column(how, end - first, first, rows.samples.data(), rows.values.data());
+    rows.n = kernels_.column(how, end - first, first, rows.samples.data(), rows.deltas.data());
     rows.column = neuron;
 }
 
@@ -108,8 +137,8 @@ void PackedWorker::pool(std::size_t number) {
             kernels_.max_pool(changed, window.places.data(), block.pixels, window.n_places, block.neurons, row);
         else
             std::memcpy(row, golden, std::size_t(block.out_stride));
-        for (; flip_ != flip_end_ && flip_->at < Int(sample + 1) * block.n_out; ++flip_) {
-            std::uint8_t &byte = row[flip_->at - Int(sample) * block.n_out];
+        for (; flip_ != flip_end_ && flip_->row < (sample + 1) * block.pixels; ++flip_) {
+            std::uint8_t &byte = row[(flip_->row - sample * block.pixels) * block.neurons + flip_->neuron];
             const Int value = Int(byte) - block.out_offset;
             byte = std::uint8_t(wrap(value ^ (Int(1) << flip_->bit), block.layer->result) + block.out_offset);
         }
@@ -137,7 +166,7 @@ void PackedWorker::dense_rows(std::size_t number) {
             const std::int32_t *kept = block.sums.data() + std::ptrdiff_t(sample) * block.n_pad;
             std::int32_t *sums = sums_.data() + std::ptrdiff_t(t) * block.n_pad;
             if (!other && !changed) {
-                std::memcpy(sums, kept, std::size_t(block.n_pad) * sizeof *sums);
+                copy_sums(kept, block.n_pad, sums);
             } else if (!other && failed < GIVE_UP &&
                        kernels_.update(changed, golden, block.in_stride, kept, block.by_input.data(), block.n_pad,
                                        most_updates(block), sums)) {
@@ -199,13 +228,15 @@ void PackedWorker::mark_pixels(std::size_t number, int sample, const std::uint8_
     const Int row = Int(sample) * block.pixels, end = row + block.pixels;
     for (const Use *use = use_; use != use_end_ && use->row < end; ++use)
         changed_pixels_[std::size_t(use->row - row)] = 1;
-    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < end * block.neurons; ++flip)
-        changed_pixels_[std::size_t(flip->at / block.neurons - row)] = 1;
+    for (const Flip *vote = vote_; vote != vote_end_ && vote->row < end; ++vote)
+        changed_pixels_[std::size_t(vote->row - row)] = 1;
+    for (const Flip *flip = flip_; flip != flip_end_ && flip->row < end; ++flip)
+        changed_pixels_[std::size_t(flip->row - row)] = 1;
 }
 
 void PackedWorker::conv_rows(std::size_t number) {
     const Block &block = blocks_[number];
-    const bool quiet = use_ == use_end_ && flip_ == flip_end_, all = !struck_[number].changed.empty() && !block.last;
+    const bool quiet = unstruck(), all = !struck_[number].changed.empty() && !block.last;
     Rows &rows = rows_[number];
     int at = 0;
     for (const std::int32_t sample : touched_) {

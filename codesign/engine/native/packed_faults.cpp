@@ -19,10 +19,12 @@ void PackedWorker::Struck::clear() {
     changed.clear();
     uses.clear();
     persistent.clear();
+    votes.clear();
     flips.clear();
+    persistent_votes.clear();
     persistent_flips.clear();
     adders.clear();
-    next_use = next_adder = next_flip = 0;
+    next_use = next_adder = next_vote = next_flip = 0;
     used = false;
 }
 
@@ -61,17 +63,17 @@ void PackedWorker::settle_faults() {
             continue;
         first_block_ = b;
         sort_if_needed(struck.uses);
+        sort_if_needed(struck.votes);
         sort_if_needed(struck.flips);
         join_adders(struck);
-        if (struck.stored.empty())
-            continue;
         const Block &block = blocks_[b];
-        changed_parameters(*block.layer, struck.stored, struck.changed);
+        if (!struck.stored.empty())
+            changed_parameters(*block.layer, struck.stored, struck.changed);
         for (const ChangedParameter &p : struck.changed) {
             if (p.target == WEIGHT)
-                set_weight(block, p.index / block.neurons, p.index % block.neurons, p.before, p.after, parameters_[b]);
+                set_weight(block, p.operand, p.neuron, p.before, p.after, parameters_[b]);
             else
-                set_bias(block, p.index, p.before, p.after, parameters_[b]);
+                set_bias(block, p.neuron, p.before, p.after, parameters_[b]);
         }
     }
 }
@@ -111,51 +113,104 @@ bool PackedWorker::draw_flips(const FaultSpace &space, const Segment &segment, I
         return false;
     const std::size_t b = std::size_t(block_of_[std::size_t(segment.layer)]);
     const Block &block = blocks_[b];
-    const Layer &layer = simulator_.model().layers[std::size_t(segment.layer)];
-    const int stage = segment.target == VOTER ? -1 : block.pools ? 0 : block.chain.stage(segment.layer);
+    const int stage = block.pools ? 0 : block.chain.stage(segment.layer);
     Struck &struck = struck_[b];
     struck.used = true;
+    std::vector<Flip> &flips = segment.target == VOTER ? struck.votes : struck.flips;
     Bernoulli drawn = space.bernoulli(segment, trial, kernels_);
     Int numbers[Bernoulli::MOST];
     Decoded decoded[Bernoulli::MOST];
     while (const int n = drawn.next(numbers)) {
         kernels_.decode(segment.decoder, numbers, n, std::int32_t(segment.lowest[0]), decoded);
+        const std::size_t from = flips.size();
+        flips.resize(from + std::size_t(n));
         for (int k = 0; k < n; ++k)
-            struck.flips.push_back({Int(decoded[k].time) * layer.neurons + decoded[k].neuron, stage, decoded[k].bit});
+            flips[from + std::size_t(k)] = {decoded[k].time, decoded[k].neuron, stage, decoded[k].bit};
     }
+    return true;
+}
+
+bool PackedWorker::draw_parameters(const FaultSpace &space, const Segment &segment, Int trial) {
+    const std::size_t b = std::size_t(block_of_[std::size_t(segment.layer)]);
+    const Layer &layer = simulator_.model().layers[std::size_t(segment.layer)];
+    const bool stored = segment.target == WEIGHT || segment.target == BIAS;
+    if (!stored || !segment.uniform || layer.protection.code != Code::NONE)
+        return false;
+    Struck &struck = struck_[b];
+    struck.used = true;
+    Bernoulli drawn = space.bernoulli(segment, trial, kernels_);
+    Int numbers[Bernoulli::MOST];
+    Decoded decoded[Bernoulli::MOST];
+    Decoded word{0, 0, 0, 0};
+    Word mask = 0; // of the bits of `word`, which come one after the other
+    const auto finish = [&] {
+        const Word masks[REPLICAS] = {mask, 0, 0};
+        if (mask)
+            append_changed(layer, Target(segment.target), word.position, word.neuron, masks, struck.changed);
+    };
+    while (const int n = drawn.next(numbers)) {
+        kernels_.decode(segment.decoder, numbers, n, std::int32_t(segment.lowest[0]), decoded);
+        for (int k = 0; k < n; ++k) {
+            if (decoded[k].neuron != word.neuron || decoded[k].position != word.position) {
+                finish();
+                mask = 0;
+                word = decoded[k];
+            }
+            mask ^= Word(1) << decoded[k].bit;
+        }
+    }
+    finish();
     return true;
 }
 
 void PackedWorker::add_flip(const Fault &fault, std::size_t b) {
     const Block &block = blocks_[b];
-    const Layer &layer = simulator_.model().layers[std::size_t(fault.layer)];
-    const int stage = fault.target == VOTER ? -1 : block.pools ? 0 : block.chain.stage(fault.layer);
+    const bool votes = fault.target == VOTER;
+    const int stage = votes || block.pools ? 0 : block.chain.stage(fault.layer);
     const bool always = fault.step == ALL_STEPS, everywhere = fault.sample == ALL_SAMPLES;
-    const int first = always ? 0 : fault.step, last = always ? layer.pixels - 1 : fault.step;
-    const Int start = everywhere ? 0 : Int(fault.sample) * block.n_out;
-    for (int pixel = first; pixel <= last; ++pixel) {
-        const Int at = start + Int(pixel) * layer.neurons + fault.neuron;
-        (everywhere ? struck_[b].persistent_flips : struck_[b].flips).push_back({at, stage, fault.bit});
-    }
+    const int first = always ? 0 : fault.step, last = always ? block.pixels - 1 : fault.step;
+    const int start = everywhere ? 0 : fault.sample * block.pixels;
+    Struck &struck = struck_[b];
+    std::vector<Flip> &flips = everywhere ? (votes ? struck.persistent_votes : struck.persistent_flips)
+                                          : (votes ? struck.votes : struck.flips);
+    for (int pixel = first; pixel <= last; ++pixel)
+        flips.push_back({start + pixel, fault.neuron, stage, fault.bit});
+}
+
+void PackedWorker::collect_flips(const Block &block, int first, int end, const std::vector<Flip> &persistent,
+                                 const std::vector<Flip> &flips, std::size_t &next, std::vector<Flip> &room,
+                                 const Flip *&begin, const Flip *&finish) {
+    const int rows_end = end * block.pixels;
+    begin = flips.data() + next;
+    while (next < flips.size() && flips[next].row < rows_end)
+        ++next;
+    finish = flips.data() + next;
+    if (persistent.empty())
+        return;
+    room.assign(begin, finish);
+    for (int sample = first; sample < end; ++sample)
+        for (Flip flip : persistent) {
+            flip.row += sample * block.pixels;
+            room.push_back(flip);
+        }
+    std::stable_sort(room.begin(), room.end());
+    begin = room.data();
+    finish = begin + room.size();
 }
 
 void PackedWorker::collect(std::size_t number, int first, int end) {
     const Block &block = blocks_[number];
     Struck &struck = struck_[number];
-    const Int rows_end = Int(end) * block.pixels, values_end = Int(end) * block.n_out;
-    const std::size_t use = struck.next_use, flip = struck.next_flip, adder = struck.next_adder;
+    const int rows_end = end * block.pixels;
+    const std::size_t use = struck.next_use, adder = struck.next_adder;
     while (struck.next_adder < struck.adders.size() && struck.adders[struck.next_adder].row < end)
         ++struck.next_adder;
     adder_ = struck.adders.data() + adder;
     adder_end_ = struck.adders.data() + struck.next_adder;
     while (struck.next_use < struck.uses.size() && struck.uses[struck.next_use].row < rows_end)
         ++struck.next_use;
-    while (struck.next_flip < struck.flips.size() && struck.flips[struck.next_flip].at < values_end)
-        ++struck.next_flip;
     use_ = struck.uses.data() + use;
     use_end_ = struck.uses.data() + struck.next_use;
-    flip_ = struck.flips.data() + flip;
-    flip_end_ = struck.flips.data() + struck.next_flip;
     if (!struck.persistent.empty()) {
         all_uses_.assign(use_, use_end_);
         for (int sample = first; sample < end; ++sample)
@@ -165,45 +220,47 @@ void PackedWorker::collect(std::size_t number, int first, int end) {
         use_ = all_uses_.data();
         use_end_ = use_ + all_uses_.size();
     }
-    if (!struck.persistent_flips.empty()) {
-        all_flips_.assign(flip_, flip_end_);
-        for (int sample = first; sample < end; ++sample)
-            for (Flip flip_of_all : struck.persistent_flips) {
-                flip_of_all.at += Int(sample) * block.n_out;
-                all_flips_.push_back(flip_of_all);
-            }
-        std::stable_sort(all_flips_.begin(), all_flips_.end());
-        flip_ = all_flips_.data();
-        flip_end_ = flip_ + all_flips_.size();
-    }
+    collect_flips(block, first, end, struck.persistent_votes, struck.votes, struck.next_vote, all_votes_, vote_,
+                  vote_end_);
+    collect_flips(block, first, end, struck.persistent_flips, struck.flips, struck.next_flip, all_flips_, flip_,
+                  flip_end_);
 }
 
 void PackedWorker::find_touched(std::size_t number, int first, int end) {
     const Block &block = blocks_[number];
-    touched_.clear();
     if (struck_[number].everywhere()) {
         touched_.resize(std::size_t(end - first));
         std::iota(touched_.begin(), touched_.end(), first);
         return;
     }
     const Rows *entering = number ? &rows_[number - 1] : nullptr;
-    if (entering && use_ == use_end_ && adder_ == adder_end_ && flip_ == flip_end_) {
-        touched_.assign(entering->samples.begin(), entering->samples.begin() + entering->n);
+    const std::int32_t *samples = entering ? entering->samples.data() : nullptr;
+    const int n_samples = entering ? entering->n : 0;
+    if (unstruck()) {
+        touched_.assign(samples, samples + n_samples);
+        return;
+    }
+    Quotient sample_of(block.pixels);
+    const auto each = [&](auto found) {
+        std::for_each(samples, samples + n_samples, found);
+        std::for_each(use_, use_end_, [&](const Use &use) { found(std::int32_t(sample_of(use.row))); });
+        std::for_each(adder_, adder_end_, [&](const StruckAdder &adder) { found(adder.row); });
+        std::for_each(vote_, vote_end_, [&](const Flip &vote) { found(std::int32_t(sample_of(vote.row))); });
+        std::for_each(flip_, flip_end_, [&](const Flip &flip) { found(std::int32_t(sample_of(flip.row))); });
+    };
+    constexpr std::ptrdiff_t FEW = 24; // are sorted faster than all samples are looked at
+    if (n_samples + (use_end_ - use_) + (adder_end_ - adder_) + (vote_end_ - vote_) + (flip_end_ - flip_) <= FEW) {
+        touched_.clear();
+        each([&](std::int32_t sample) { touched_.push_back(sample); });
+        std::sort(touched_.begin(), touched_.end());
+        touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
         return;
     }
     std::fill_n(touch_.begin(), end - first, std::uint8_t(0));
-    for (int r = 0; entering && r < entering->n; ++r)
-        touch_[std::size_t(entering->samples[std::size_t(r)] - first)] = 1;
-    Quotient sample_of_row(block.pixels), sample_of_value(block.n_out);
-    for (const Use *use = use_; use != use_end_; ++use)
-        touch_[std::size_t(sample_of_row(use->row) - first)] = 1;
-    for (const StruckAdder *adder = adder_; adder != adder_end_; ++adder)
-        touch_[std::size_t(adder->row - first)] = 1;
-    for (const Flip *flip = flip_; flip != flip_end_; ++flip)
-        touch_[std::size_t(sample_of_value(flip->at) - first)] = 1;
-    for (int sample = first; sample < end; ++sample)
-        if (touch_[std::size_t(sample - first)])
-            touched_.push_back(sample);
+    each([&](std::int32_t sample) { touch_[std::size_t(sample - first)] = 1; });
+    touched_.resize(std::size_t(end - first));
+    const std::int32_t *last = kernels_.differing(touch_.data(), zeros_.data(), end - first, first, touched_.data());
+    touched_.resize(std::size_t(last - touched_.data()));
 }
 
 } // namespace codesign::engine

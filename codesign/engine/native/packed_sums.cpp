@@ -72,14 +72,24 @@ void PackedWorker::strike(std::size_t number) {
         sum = std::int32_t(simple ? struck_once(layer, *first, block.in_range(sum), neuron)
                                   : striker_.struck(layer, first, use_, block.in_range(sum), neuron));
     }
-    job = 0;
-    Quotient row(block.neurons);
-    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < (last + 1) * block.neurons; ++flip) {
-        if (flip->stage >= 0)
-            continue;
-        const Int of = row(flip->at);
-        std::int32_t &sum = sum_at(of, int(row.rest(flip->at)));
-        sum = std::int32_t(wrap(block.in_range(sum) ^ (Int(1) << flip->bit), layer.accumulator));
+    if (vote_ != vote_end_ && vote_->row <= last)
+        strike_votes(block);
+}
+
+int PackedWorker::note_slots() {
+    const std::int32_t from = jobs_.front().row;
+    for (std::size_t k = 0; k < jobs_.size(); ++k)
+        slots_[std::size_t(jobs_[k].row - from)] = std::int32_t(k);
+    return from;
+}
+
+void PackedWorker::strike_votes(const Block &block) {
+    const std::int32_t from = note_slots(), last = jobs_.back().row;
+    const FixedPoint &type = block.layer->accumulator;
+    for (; vote_ != vote_end_ && vote_->row <= last; ++vote_) {
+        const std::ptrdiff_t slot = slots_[std::size_t(vote_->row - from)];
+        std::int32_t &sum = sums_[std::size_t(slot * block.n_pad + vote_->neuron)];
+        sum = std::int32_t(wrap(Int(sum) ^ (Int(1) << vote_->bit), type));
     }
 }
 
@@ -87,13 +97,11 @@ void PackedWorker::strike_adders(std::size_t number) {
     const Block &block = blocks_[number];
     const PackedParameters &p = parameters_[number];
     const StruckAdder *first = adder_;
-    const std::int32_t from = jobs_.front().row, last = jobs_.back().row;
+    const std::int32_t from = note_slots(), last = jobs_.back().row;
     while (adder_ != adder_end_ && adder_->row <= last)
         ++adder_;
-    for (std::size_t k = 0; k < jobs_.size(); ++k) {
-        slots_[std::size_t(jobs_[k].row - from)] = std::int32_t(k);
+    for (std::size_t k = 0; k < jobs_.size(); ++k)
         pointers_[k] = jobs_[k].operands;
-    }
     AdderStep step;
     step.slots = slots_.data();
     step.first_row = from;
@@ -114,35 +122,34 @@ void PackedWorker::strike_adders(std::size_t number) {
     kernels_.adders(step, first, std::size_t(adder_ - first));
 }
 
+bool PackedWorker::gather_masks(int row, int neuron) {
+    if (flip_ == flip_end_ || flip_->row != row || flip_->neuron != neuron)
+        return false;
+    std::fill(masks_.begin(), masks_.end(), 0);
+    for (; flip_ != flip_end_ && flip_->row == row && flip_->neuron == neuron; ++flip_)
+        masks_[std::size_t(flip_->stage)] ^= Int(1) << flip_->bit;
+    return true;
+}
+
 void PackedWorker::flip_registers(std::size_t number, std::uint8_t *bytes, int stride) {
     const Block &block = blocks_[number];
     const Int last = jobs_.empty() ? -1 : jobs_.back().row;
     std::size_t job = 0;
     std::ptrdiff_t sample = 0; // of the job, among those of the tile
-    while (flip_ != flip_end_ && flip_->at < (last + 1) * block.neurons) {
-        const Int at = flip_->at, row = at / block.neurons;
-        std::fill(masks_.begin(), masks_.end(), 0);
-        bool flips = false;
-        for (; flip_ != flip_end_ && flip_->at == at; ++flip_)
-            if (flip_->stage >= 0) {
-                masks_[std::size_t(flip_->stage)] ^= Int(1) << flip_->bit;
-                flips = true;
-            }
-        if (!flips)
-            continue;
-        for (; jobs_[job].row != row; ++job)
+    while (flip_ != flip_end_ && flip_->row <= last) {
+        const Flip &first = *flip_;
+        gather_masks(first.row, first.neuron);
+        for (; jobs_[job].row != first.row; ++job)
             sample += jobs_[job].row / block.pixels != jobs_[job + 1].row / block.pixels;
-        const int neuron = int(at % block.neurons);
-        const Int sum = block.in_range(sums_[job * std::size_t(block.n_pad) + std::size_t(neuron)]);
-        bytes[sample * stride + row % block.pixels * block.neurons + neuron] = block.byte_of(sum, masks_.data());
+        const Int sum = block.in_range(sums_[job * std::size_t(block.n_pad) + std::size_t(first.neuron)]);
+        bytes[sample * stride + first.row % block.pixels * block.neurons + first.neuron] =
+            block.byte_of(sum, masks_.data());
     }
 }
 
 void PackedWorker::finish_logits(std::size_t number) {
     const Block &block = blocks_[number];
-    bool registers = false;
-    for (const Flip *flip = flip_; flip != flip_end_ && flip->at < (jobs_.back().row + 1) * block.neurons; ++flip)
-        registers |= flip->stage >= 0;
+    const bool registers = flip_ != flip_end_ && flip_->row <= jobs_.back().row;
     const std::size_t n_samples = jobs_.size() / std::size_t(block.pixels);
     for (std::size_t k = 0; k < n_samples; ++k)
         outcome_.samples.push_back(std::int32_t(jobs_[k * std::size_t(block.pixels)].row / block.pixels));
@@ -152,9 +159,6 @@ void PackedWorker::finish_logits(std::size_t number) {
         const FixedPoint &type = block.layer->accumulator;
         kernels_.tops(sums_.data(), int(n_samples), block.neurons, block.n_pad, 32 - type.width, type.is_signed,
                       outcome_.tops.data() + from);
-        const Int last = jobs_.back().row;
-        while (flip_ != flip_end_ && flip_->at < (last + 1) * block.neurons)
-            ++flip_;
         return;
     }
     for (std::size_t k = 0; k < n_samples; ++k)
@@ -165,14 +169,9 @@ void PackedWorker::finish_logits(std::size_t number) {
 void PackedWorker::finish_sample(const Block &block, int sample, const std::int32_t *sums) {
     const std::size_t from = outcome_.logits.size();
     for (int k = 0; k < block.n_out; ++k) {
-        const Int at = Int(sample) * block.n_out + k;
-        const Int sum = block.in_range(sums[std::ptrdiff_t(k / block.neurons) * block.n_pad + k % block.neurons]);
-        const bool flips = flip_ != flip_end_ && flip_->at == at;
-        if (flips)
-            std::fill(masks_.begin(), masks_.end(), 0);
-        for (; flip_ != flip_end_ && flip_->at == at; ++flip_)
-            if (flip_->stage >= 0)
-                masks_[std::size_t(flip_->stage)] ^= Int(1) << flip_->bit;
+        const int pixel = k / block.neurons, neuron = k % block.neurons;
+        const Int sum = block.in_range(sums[std::ptrdiff_t(pixel) * block.n_pad + neuron]);
+        const bool flips = gather_masks(sample * block.pixels + pixel, neuron);
         outcome_.logits.push_back(block.chain.leave(sum, flips ? masks_.data() : nullptr));
     }
     outcome_.tops.push_back(top_of(outcome_.logits.data() + from, block.n_out));

@@ -56,7 +56,7 @@ PackedWorker::PackedWorker(const PackedSimulator &simulator)
         // Room for a tile more than a chunk: rows are made in tiles and then kept or not.
         rows_[b].samples.resize(std::size_t(chunk_ + TILE));
         rows_[b].bytes.assign(std::size_t(chunk_ + TILE) * std::size_t(blocks_[b].out_stride), 0);
-        rows_[b].values.assign(std::size_t(chunk_ + TILE), 0);
+        rows_[b].deltas.assign(std::size_t(chunk_ + TILE), 0);
     }
     const std::size_t tile_rows = std::size_t(std::max(TILE, pixels));
     sums_.resize(tile_rows * std::size_t(n_pad));
@@ -64,8 +64,9 @@ PackedWorker::PackedWorker(const PackedSimulator &simulator)
     gathered_.assign((tile_rows + 1) * std::size_t(k_pad) + TILE, 0);
     columns_.assign(std::size_t(neurons) * std::size_t(rounded_up(chunk_, TILE)), 0);
     flags_.assign(std::size_t(rounded_up(chunk_, TILE)), 0);
-    touch_.assign(std::size_t(chunk_), 0);
-    slots_.assign(std::size_t(chunk_), 0);
+    touch_.assign(std::size_t(chunk_ + TILE), 0);
+    zeros_.assign(std::size_t(chunk_ + TILE), 0);
+    slots_.assign(std::size_t(std::max(chunk_, pixels)), 0);
     places_.resize(std::size_t(chunk_ + TILE));
     pointers_.resize(std::max(tile_rows, std::size_t(chunk_)));
     changed_pixels_.resize(std::size_t(pixels));
@@ -97,7 +98,8 @@ const Outcome &PackedWorker::run_drawn(const FaultSpace &space, Int trial, bool 
     if (!space.by_rate())
         space.draw(trial, drawn_, kernels_);
     for (const Segment &segment : space.segments())
-        if (space.by_rate() && !draw_adders(space, segment, trial) && !draw_flips(space, segment, trial))
+        if (space.by_rate() && !draw_adders(space, segment, trial) && !draw_flips(space, segment, trial) &&
+            !draw_parameters(space, segment, trial))
             space.draw_segment(segment, trial, drawn_, kernels_);
     sort_faults(drawn_.data(), drawn_.size());
     settle_faults();
@@ -115,9 +117,9 @@ const Outcome &PackedWorker::run_sorted(bool with_logits) {
         for (const ChangedParameter &p : struck_[b].changed) {
             const Block &block = blocks_[b];
             if (p.target == WEIGHT)
-                set_weight(block, p.index / block.neurons, p.index % block.neurons, p.after, p.before, parameters_[b]);
+                set_weight(block, p.operand, p.neuron, p.after, p.before, parameters_[b]);
             else
-                set_bias(block, p.index, p.after, p.before, parameters_[b]);
+                set_bias(block, p.neuron, p.after, p.before, parameters_[b]);
         }
     return outcome_;
 }
@@ -137,7 +139,7 @@ void PackedWorker::run_block(std::size_t number, int first, int end) {
     if (!enters && !struck_[number].used)
         return;
     collect(number, first, end);
-    const bool quiet = use_ == use_end_ && adder_ == adder_end_ && flip_ == flip_end_;
+    const bool quiet = unstruck();
     if (!enters && !struck_[number].changed.empty() && quiet && block.dense() && !block.last)
         return by_columns(number, first, end);
     const bool stepping = quiet && steps(number);
@@ -145,7 +147,7 @@ void PackedWorker::run_block(std::size_t number, int first, int end) {
         if (stepping && !block.last && struck_[number].changed.empty()) {
             const Rows &in = rows_[number - 1];
             Rows &out = rows_[number];
-            out.n = kernels_.forward_column(steps_[number], in.column, in.values.data(), in.samples.data(), in.n,
+            out.n = kernels_.forward_column(steps_[number], in.column, in.deltas.data(), in.samples.data(), in.n,
                                             out.bytes.data(), out.samples.data());
             return;
         }
@@ -207,7 +209,7 @@ void PackedWorker::fill_rows(std::size_t number) {
         std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(r) * block.out_stride;
         const std::ptrdiff_t golden = std::ptrdiff_t(rows.samples[std::size_t(r)]) * block.out_stride;
         std::memcpy(row, block.leaving.data() + golden, std::size_t(block.out_stride));
-        row[rows.column] = rows.values[std::size_t(r)];
+        row[rows.column] = std::uint8_t(row[rows.column] + rows.deltas[std::size_t(r)]);
     }
     rows.column = -1;
 }

@@ -11,22 +11,22 @@
 namespace codesign::engine {
 
 // Samples whose bytes differ from the fault-free run, ascending, and their bytes, a stride apart; or, where only one
-// column has changed, that column's values alone.
+// column has changed, what was added to it alone.
 struct Rows {
     int n = 0;
     std::vector<std::int32_t> samples;
     Bytes bytes;
     int column = -1;
-    Bytes values;
+    std::vector<std::int16_t> deltas;
 };
 
-// An inverted bit of a sum behind its vote (stage -1), or of the register behind a stage of a block's chain. `at`
-// counts values: sample * n_out + pixel * neurons + neuron.
+// An inverted bit of a sum behind its vote, or of the register behind a stage of a block's chain. `row` is
+// sample * pixels + pixel.
 struct Flip {
-    Int at;
-    int stage;
-    int bit;
-    bool operator<(const Flip &other) const { return at < other.at; }
+    std::int32_t row, neuron, stage, bit;
+    // Without a branch: whether rows are equal is hard to foresee.
+    std::int64_t place() const { return std::int64_t(row) << 32 | neuron; }
+    bool operator<(const Flip &other) const { return place() < other.place(); }
 };
 
 constexpr int TILE = 64; // rows of sums in the making
@@ -66,12 +66,14 @@ class PackedWorker : public Worker {
         std::vector<Use> uses;                 // of one sample each, by row
         std::vector<StruckAdder> adders;       // the same, of a layer without copies whose multipliers are not struck
         std::vector<const Fault *> persistent; // multipliers and adders struck in every sample
-        std::vector<Flip> flips;               // of one sample each, by place
-        std::vector<Flip> persistent_flips;    // `at` without the sample
-        std::size_t next_use = 0, next_adder = 0, next_flip = 0;
+        std::vector<Flip> votes, flips;        // of one sample each, by place: of sums, of registers
+        std::vector<Flip> persistent_votes, persistent_flips; // `row` without the sample
+        std::size_t next_use = 0, next_adder = 0, next_vote = 0, next_flip = 0;
         bool used = false;
 
-        bool everywhere() const { return !changed.empty() || !persistent.empty() || !persistent_flips.empty(); }
+        bool everywhere() const {
+            return !changed.empty() || !persistent.empty() || !persistent_votes.empty() || !persistent_flips.empty();
+        }
         void clear();
     };
 
@@ -86,6 +88,7 @@ class PackedWorker : public Worker {
     // Draws a segment straight into what its faults do; false if it is not that simple.
     bool draw_adders(const FaultSpace &space, const Segment &segment, Int trial);
     bool draw_flips(const FaultSpace &space, const Segment &segment, Int trial);
+    bool draw_parameters(const FaultSpace &space, const Segment &segment, Int trial);
     static void join_adders(Struck &struck);
     void settle_faults();
     void add_flip(const Fault &fault, std::size_t block);
@@ -95,6 +98,8 @@ class PackedWorker : public Worker {
     // not.
     void by_columns(std::size_t number, int first, int end);
     void one_column(std::size_t number, int first, int end);
+    // The rows with those of `neurons_` anew; false where that is not possible or not faster.
+    bool some_neurons(std::size_t number, int first, int end);
     // Dense blocks by whole steps, where no sum and no register is struck.
     bool steps(std::size_t number) const;
     void step(std::size_t number);
@@ -105,6 +110,14 @@ class PackedWorker : public Worker {
 
     // Uses and flips of a block in the samples [first, end), with those that strike every sample.
     void collect(std::size_t number, int first, int end);
+    // Of sums and registers of a block in these samples, with those that strike every sample.
+    static void collect_flips(const Block &block, int first, int end, const std::vector<Flip> &persistent,
+                              const std::vector<Flip> &flips, std::size_t &next, std::vector<Flip> &room,
+                              const Flip *&begin, const Flip *&finish);
+    // Nothing at all is to strike in the samples at hand.
+    bool unstruck() const {
+        return use_ == use_end_ && adder_ == adder_end_ && vote_ == vote_end_ && flip_ == flip_end_;
+    }
     // Samples of [first, end) that anything touches, ascending; collect() comes before.
     void find_touched(std::size_t number, int first, int end);
     // A changed sample's bytes that enter a block, else null; `at` is the place in the rows, for ascending samples.
@@ -116,8 +129,13 @@ class PackedWorker : public Worker {
     // Strikes of multipliers and adders, then of voters, on the sums of the jobs at hand.
     void strike(std::size_t number);
     void strike_adders(std::size_t number);
+    void strike_votes(const Block &block);
+    // The places of the jobs, by their row counted from the first one's, which is returned.
+    int note_slots();
     // Flips behind the sums: `bytes` are those of the first job, the others follow a stride apart for each sample.
     void flip_registers(std::size_t number, std::uint8_t *bytes, int stride);
+    // Takes the flips of the registers behind one sum into `masks_`; false if there are none.
+    bool gather_masks(int row, int neuron);
     void finish_logits(std::size_t number);
     void finish_sample(const Block &block, int sample, const std::int32_t *sums);
 
@@ -136,12 +154,12 @@ class PackedWorker : public Worker {
 
     // Of the chunk and the block at hand.
     std::vector<std::int32_t> touched_, slots_, values_, order_, deltas_;
-    Bytes touch_;
+    Bytes touch_, zeros_;
     std::vector<Use> all_uses_;
-    std::vector<Flip> all_flips_;
+    std::vector<Flip> all_votes_, all_flips_;
     const Use *use_ = nullptr, *use_end_ = nullptr;
     const StruckAdder *adder_ = nullptr, *adder_end_ = nullptr;
-    const Flip *flip_ = nullptr, *flip_end_ = nullptr;
+    const Flip *vote_ = nullptr, *vote_end_ = nullptr, *flip_ = nullptr, *flip_end_ = nullptr;
 
     std::vector<Job> jobs_;
     Lines<std::int32_t> sums_, more_sums_; // of the jobs
@@ -149,6 +167,8 @@ class PackedWorker : public Worker {
     std::vector<const std::uint8_t *> pointers_;
     Bytes gathered_, columns_, flags_;
     std::vector<std::int32_t> places_, neurons_;
+    SomeNeurons some_{};
+    Lines<std::int8_t> some_packed_;
     std::vector<std::uint8_t> changed_pixels_;
     std::vector<Int> masks_;
     Striker striker_;

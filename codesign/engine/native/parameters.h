@@ -8,16 +8,23 @@
 
 namespace codesign::engine {
 
-// A parameter that is read as another value: of a weight `index` counts row by row (fan_in, neurons).
+// A parameter that is read as another value; a bias has operand 0.
 struct ChangedParameter {
     Target target;
-    int index;
+    std::int32_t operand, neuron;
     Int before, after;
+
+    // Of weights row by row, (fan_in, neurons).
+    std::size_t index(int neurons) const { return std::size_t(operand) * std::size_t(neurons) + std::size_t(neuron); }
 };
 
 // Appends what the faults of one layer change; faults of other targets are passed over.
 void changed_parameters(const Layer &layer, const std::vector<const Fault *> &faults,
                         std::vector<ChangedParameter> &changed);
+
+// Appends one parameter, of whose stored copies the bits of `masks` are inverted, if it is read as another value.
+void append_changed(const Layer &layer, Target target, int operand, int neuron, const Word masks[REPLICAS],
+                    std::vector<ChangedParameter> &changed);
 
 } // namespace codesign::engine
 
