@@ -263,7 +263,9 @@ def digits_like(seed: int = 5) -> tuple[Network, np.ndarray]:
     [
         FaultModel((Target.WEIGHT,), n_flips=1),
         FaultModel((Target.WEIGHT,), n_flips=3),
+        FaultModel((Target.WEIGHT,), ber=4e-4),
         FaultModel((Target.WEIGHT, Target.BIAS), ber=1e-3),
+        FaultModel((Target.VOTER, Target.ACTIVATION), ber=1e-3),
         FaultModel((Target.ACCUMULATOR,), ber=1e-5),
         FaultModel((Target.ACCUMULATOR,), ber=1e-4),
         FaultModel((Target.ACTIVATION, Target.PRODUCT), ber=1e-5),
