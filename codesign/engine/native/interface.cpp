@@ -45,6 +45,9 @@ template <class Body> int guarded(codesign_error error, Body body) {
     return 1;
 }
 
+// Of the levels of kernels_up_to.
+constexpr int BEST = 3;
+
 const Fault *as_faults(const std::int32_t *words) { return reinterpret_cast<const Fault *>(words); }
 
 void open(codesign_engine &engine, const Int *inputs, int level) {
@@ -58,7 +61,7 @@ void open(codesign_engine &engine, const Int *inputs, int level) {
     if (level > 0 && PackedSimulator::takes(engine.model))
         engine.simulator = std::make_unique<PackedSimulator>(engine.model, copy, engine.n_samples, level);
     else
-        engine.simulator = std::make_unique<GenericSimulator>(engine.model, std::move(copy), engine.n_samples);
+        engine.simulator = generic_simulator(engine.model, std::move(copy), engine.n_samples, level ? level : BEST);
 }
 
 // Every neuron's last bit; the others lie below it in each field.

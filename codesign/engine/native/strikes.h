@@ -39,7 +39,7 @@ struct Strike {
     bool on_adder() const { return span.size() > 1; }
 };
 
-// `N` is what finds products, leaves and partial sums: see Leaves in unit.h.
+// `N` is what finds products, leaves and partial sums: see LaneNeuron in lane_strikes.cpp.
 class Striker {
   public:
     // The voted sum of a neuron that the uses [first, last) strike; fault-free it is `sum`.
