@@ -53,7 +53,8 @@ void append_words(const Layer &layer, const Fault &fault, int lane, std::vector<
 }
 
 void merge_words(std::vector<StruckWord> &words) {
-    std::sort(words.begin(), words.end());
+    if (!std::is_sorted(words.begin(), words.end()))
+        std::sort(words.begin(), words.end());
     std::size_t n = 0;
     for (const StruckWord &word : words)
         if (n && words[n - 1].same_word(word))
@@ -120,6 +121,17 @@ template <class T> void LaneStrikes<T>::gather(const Use *first, const Use *last
         const Span span = layer.spans[std::size_t(first->place)];
         from = std::max(span.first - 1, 0);
         to = std::min(span.end - 1, n);
+    }
+    if (!layer.per_channel()) {
+        const int channels = layer.window.exists() ? layer.window.channels : n;
+        for (int k = from / channels * channels; k < to; k += channels) {
+            const int at = LaneSums<T>::operand(layer, pixel, first->neuron, k);
+            if (at < 0)
+                std::fill_n(operands_.begin() + k, channels, T(0));
+            else
+                entering.column(at, channels, lane, operands_.data() + k);
+        }
+        return;
     }
     for (int k = from; k < to; ++k) {
         const int at = LaneSums<T>::operand(layer, pixel, first->neuron, k);

@@ -14,7 +14,7 @@ struct StruckWord {
     std::int32_t row, lane;
     Word mask;
     bool same_word(const StruckWord &other) const { return row == other.row && lane == other.lane; }
-    bool operator<(const StruckWord &other) const { return row != other.row ? row < other.row : lane < other.lane; }
+    bool operator<(const StruckWord &other) const { return lane != other.lane ? lane < other.lane : row < other.row; }
 };
 
 // Appends the words of a lane that a fault of a voter or register strikes.

@@ -58,12 +58,13 @@ template <class T> void LaneSums<T>::compute_all(LaneTile<T> &tile, int index) {
 template <class T>
 void LaneSums<T>::compute_changed(LaneTile<T> &tile, int index, const LaneParameters<T> &parameters) {
     begin(tile, index, &parameters);
-    const bool entering_changed = Entering<T>(tile, *layer_).any_changed();
-    if (!entering_changed && parameters.changed.empty())
+    entering_changed_ = Entering<T>(tile, *layer_).any_changed();
+    if (entering_changed_)
+        count_changes();
+    else if (parameters.changed.empty())
         return;
-    count_changes();
     for (int pixel = 0; pixel < layer_->pixels; ++pixel) {
-        if (entering_changed && pixel_changed(pixel))
+        if (entering_changed_ && pixel_changed(pixel))
             of_pixel(pixel);
         if (!parameters.changed.empty())
             change_parameters(pixel);
@@ -139,6 +140,8 @@ template <class T> void LaneSums<T>::update(int pixel, int first, int n) {
         tile_->unpack(context_.golden.sums[std::size_t(index_)], row, this->row(row));
     values_.clear();
     weights_.clear();
+    if (!entering_changed_)
+        return;
     const auto add = [&](int k, int from) {
         values_.push_back(entering.delta(from));
         weights_.push_back(plan_->weights.data() + std::ptrdiff_t(k) * neurons + first);

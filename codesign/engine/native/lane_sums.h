@@ -41,6 +41,8 @@ template <class T> class Entering {
     const T *fetch(int k) { return tile_.fetch(source(k), row(k)); }
     const T *delta(int k) { return tile_.delta(source(k), row(k)); }
     T at(int k, int lane) { return tile_.at(source(k), row(k), lane); }
+    // n values of one source.
+    void column(int k, int n, int lane, T *to) { tile_.column(source(k), row(k), n, lane, to); }
     bool any_changed() const {
         return std::any_of(layer_.sources.begin(), layer_.sources.end(),
                            [&](int source) { return !tile_.changed_rows(source).empty(); });
@@ -102,7 +104,7 @@ template <class T> class LaneSums {
     const LaneParameters<T> *parameters_ = nullptr;
     LaneTile<T> *tile_ = nullptr;
     int index_ = 0, lanes_ = 0;
-    bool everything_ = false;
+    bool everything_ = false, entering_changed_ = false;
     std::unique_ptr<T[]> sums_;
     std::vector<std::uint32_t> computed_; // the turn when that was so
     std::uint32_t turn_ = 0;

@@ -73,6 +73,22 @@ template <class T> class LaneTile {
         return T(golden_.leaving(layer).at(row, sample(lane)));
     }
 
+    // n rows of one lane.
+    void column(int layer, int first, int n, int lane, T *to) {
+        Values &of = values(layer);
+        const Tensor &golden = golden_.leaving(layer);
+        const std::size_t from = golden.index(first, sample(lane));
+        golden.visit([&](const auto *stored) {
+            for (int k = 0; k < n; ++k)
+                to[k] = T(stored[from + std::size_t(k) * Tensor::BLOCK]);
+        });
+        if (of.list.empty())
+            return;
+        for (int k = 0; k < n; ++k)
+            if (of.changed[std::size_t(first + k)] == turn_)
+                to[k] = of.row(first + k, lanes_)[lane];
+    }
+
     bool changed(int layer, int row) const { return values(layer).changed[std::size_t(row)] == turn_; }
     const T *delta(int layer, int row) { return values(layer).delta(row, lanes_); }
     const std::vector<int> &changed_rows(int layer) const { return values(layer).list; }

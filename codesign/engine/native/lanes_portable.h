@@ -105,8 +105,15 @@ template <class T> void cast(const LaneCast<T> &given, const T *row, T *to, int 
 template <class From, class To> void convert(const void *from, void *to, int n) {
     const From *a = static_cast<const From *>(from);
     To *b = static_cast<To *>(to);
-    for (int k = 0; k < n; ++k)
-        b[k] = To(a[k]);
+    // Groups in arrays of their own, which cannot overlap: compilers make vectors of them.
+    for (int k = 0; k < n; k += LANE_GROUP) {
+        From group[LANE_GROUP];
+        To converted[LANE_GROUP];
+        std::memcpy(group, a + k, sizeof group);
+        for (int lane = 0; lane < LANE_GROUP; ++lane)
+            converted[lane] = To(group[lane]);
+        std::memcpy(b + k, converted, sizeof converted);
+    }
 }
 
 template <class T> void unpack(const void *from, Stored as, T *row, int n) {
