@@ -29,7 +29,7 @@ template <class T> class LaneSimulator : public Simulator {
   public:
     LaneSimulator(const Model &model, const std::vector<Int> &inputs, int n_samples, int level)
         : plans_(model.layers.begin(), model.layers.end()),
-          context_{model, kept_, plans_, lanes_up_to<T>(level), lanes_of(model, sizeof(T))} {
+          context_{model, kept_, plans_, lanes_up_to<T>(level), kernels_up_to(level), lanes_of(model, sizeof(T))} {
         kept_.n_samples = n_samples;
         kept_.inputs = Tensor(model.n_in, n_samples, model.input_type);
         for (const Layer &layer : model.layers)

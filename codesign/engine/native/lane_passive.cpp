@@ -7,8 +7,8 @@
 namespace codesign::engine {
 
 template <class T>
-LanePassive<T>::LanePassive(const LaneContext<T> &context)
-    : context_(context), sums_(std::size_t(context.most_lanes)), entered_(std::size_t(context.most_lanes)) {}
+LanePassive<T>::LanePassive(const LaneContext<T> &context, LaneElementwise<T> &elementwise)
+    : context_(context), elementwise_(elementwise), sums_(std::size_t(context.most_lanes)), entered_(std::size_t(context.most_lanes)) {}
 
 template <class T> void LanePassive<T>::begin(LaneTile<T> &tile, int index, bool everything) {
     tile_ = &tile;
@@ -47,16 +47,8 @@ template <class T> void LanePassive<T>::write() {
 }
 
 template <class T> void LanePassive<T>::elementwise(int row) {
-    const LaneKernels<T> &kernels = context_.kernels;
     const T *values = Entering<T>(*tile_, *layer_).fetch(row);
-    T *to = target(row);
-    const int lanes = tile_->lanes();
-    if (layer_->kind == Kind::RELU || layer_->function == Function::LINEAR)
-        kernels.cast(plan_->leave, values, to, lanes);
-    else if (!plan_->table.empty())
-        kernels.look_up(plan_->table.data(), plan_->table_offset, values, to, lanes);
-    else
-        std::transform(values, values + lanes, to, [&](T value) { return T(activated(*layer_, value)); });
+    elementwise_.row(index_, row, values, target(row), tile_->lanes());
 }
 
 template <class T> void LanePassive<T>::pooled() {

@@ -4,13 +4,13 @@
 
 #include <vector>
 
-#include "lane_sums.h"
+#include "lane_elementwise.h"
 
 namespace codesign::engine {
 
 template <class T> class LanePassive {
   public:
-    explicit LanePassive(const LaneContext<T> &context);
+    LanePassive(const LaneContext<T> &context, LaneElementwise<T> &elementwise);
 
     // Calls `leave` with every row that has been written, for all rows or those whose values have changed.
     template <class Leave> void run(LaneTile<T> &tile, int index, bool everything, Leave leave) {
@@ -32,6 +32,7 @@ template <class T> class LanePassive {
     T *target(int row);
 
     const LaneContext<T> &context_;
+    LaneElementwise<T> &elementwise_;
     const LanePlan<T> *plan_ = nullptr;
     const Layer *layer_ = nullptr;
     LaneTile<T> *tile_ = nullptr;

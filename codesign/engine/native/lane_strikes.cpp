@@ -122,8 +122,12 @@ template <class T> void LaneStrikes<T>::gather(const Use *first, const Use *last
         from = std::max(span.first - 1, 0);
         to = std::min(span.end - 1, n);
     }
+    if (!layer.per_channel() && !layer.window.exists()) {
+        entering.column(from, to - from, lane, operands_.data() + from);
+        return;
+    }
     if (!layer.per_channel()) {
-        const int channels = layer.window.exists() ? layer.window.channels : n;
+        const int channels = layer.window.channels;
         for (int k = from / channels * channels; k < to; k += channels) {
             const int at = LaneSums<T>::operand(layer, pixel, first->neuron, k);
             if (at < 0)
@@ -161,12 +165,6 @@ template <class T> void LaneStrikes<T>::vote(const std::vector<StruckWord> &vote
         const Int before = fault_free(word.row, word.lane);
         put(word.row, word.lane, before, wrap(Int(Word(before) ^ word.mask), plan_->layer->accumulator));
     }
-}
-
-template <class T> void LaneStrikes<T>::leave(LaneTile<T> &tile, int index) {
-    const Cast cast(plan_->layer->accumulator.frac, plan_->layer->result);
-    for (const Single &single : singles_)
-        tile.set(index, single.row, single.lane, T(cast(single.sum)));
 }
 
 template class LaneStrikes<std::int32_t>;

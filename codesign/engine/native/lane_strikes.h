@@ -26,19 +26,18 @@ template <class T> class LaneStrikes {
   public:
     LaneStrikes(const LaneContext<T> &context, LaneSums<T> &sums) : context_(context), sums_(sums) {}
 
-    // Strikes sums of the layer that `sums` is at. Sums of rows that are not computed are left to leave().
+    // Strikes sums of the layer that `sums` is at. Sums of rows that are not computed become `singles`.
     // `uses` are those of the tile, their rows counted lane by lane; `voters` are merged.
     void strike(LaneTile<T> &tile, int index, const LaneParameters<T> &parameters, std::vector<Use> &uses,
                 const std::vector<StruckWord> &voters);
-    // Brings the struck sums of other rows to the layer's result.
-    void leave(LaneTile<T> &tile, int index);
-
-  private:
+    // A struck sum of a row that is not computed.
     struct Single {
         std::int32_t row, lane;
         Int sum;
     };
+    const std::vector<Single> &singles() const { return singles_; }
 
+  private:
     void strike_row(const Use *first, const Use *last);
     void gather(const Use *first, const Use *last, int pixel, int lane);
     Int fault_free(int row, int lane);

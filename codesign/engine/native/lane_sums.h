@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "kernels.h"
 #include "lane_plan.h"
 #include "lane_tile.h"
 
@@ -15,6 +16,7 @@ template <class T> struct LaneContext {
     const GoldenValues &golden;
     const std::vector<LanePlan<T>> &plans;
     const LaneKernels<T> &kernels;
+    const Kernels &drawing;
     int most_lanes;
 };
 

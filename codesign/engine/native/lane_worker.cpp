@@ -2,19 +2,18 @@
 
 #include <algorithm>
 
-#include "kernels.h"
 
 namespace codesign::engine {
 
 template <class T>
 LaneWorker<T>::LaneWorker(const LaneContext<T> &context)
     : context_(context), tile_(context.model, context.golden, context.kernels, context.most_lanes), sums_(context),
-      strikes_(context, sums_), passive_(context), struck_(context.model.layers.size()) {}
+      strikes_(context, sums_), elementwise_(context), passive_(context, elementwise_), struck_(context.model.layers.size()) {}
 
 template <class T>
 const Outcome &LaneWorker<T>::run_drawn(const FaultSpace &space, Int trial, bool with_logits) {
     drawn_.clear();
-    space.draw(trial, drawn_, kernels_plain());
+    space.draw(trial, drawn_, context_.drawing);
     return run(drawn_.data(), drawn_.size(), with_logits);
 }
 
@@ -140,18 +139,42 @@ template <class T> void LaneWorker<T>::run_layer(int index) {
     if (layer.computes()) {
         sums_.compute_changed(tile_, index, struck.parameters);
         strikes_.strike(tile_, index, struck.parameters, uses_, voters_);
-        for (const int row : sums_.computed_rows()) {
-            context_.kernels.cast(context_.plans[std::size_t(index)].leave, sums_.row(row), tile_.row(index, row),
-                                  tile_.lanes());
-            tile_.settle(index, row);
-        }
-        strikes_.leave(tile_, index);
+        leave_sums(index);
     } else {
         passive_.run(tile_, index, false, [&](int row) { tile_.settle(index, row); });
     }
     for (const StruckWord &word : registers_) {
         const Int value = tile_.at(index, word.row, word.lane);
         tile_.set(index, word.row, word.lane, T(wrap(Int(Word(value) ^ word.mask), layer.result)));
+    }
+}
+
+// The last of the elementwise layers that follow on a layer and that no fault strikes.
+template <class T> int LaneWorker<T>::last_followed(int index) const {
+    int last = index;
+    if (registers_.empty())
+        while (elementwise_.followed(last) && !struck_[std::size_t(last) + 1].any())
+            ++last;
+    return last;
+}
+
+// Brings sums to the layer's result, and through the layers that follow at once.
+template <class T> void LaneWorker<T>::leave_sums(int index) {
+    const LanePlan<T> &plan = context_.plans[std::size_t(index)];
+    const int last = last_followed(index), lanes = tile_.lanes();
+    for (const int row : sums_.computed_rows()) {
+        T *values = tile_.row(last, row);
+        context_.kernels.cast(plan.leave, sums_.row(row), values, lanes);
+        for (int next = index + 1; next <= last; ++next)
+            elementwise_.row(next, row, values, values, lanes);
+        tile_.settle(last, row);
+    }
+    const Cast cast(plan.layer->accumulator.frac, plan.layer->result);
+    for (const auto &single : strikes_.singles()) {
+        Int value = cast(single.sum);
+        for (int next = index + 1; next <= last; ++next)
+            value = elementwise_.value(next, single.row, value);
+        tile_.set(last, single.row, single.lane, T(value));
     }
 }
 

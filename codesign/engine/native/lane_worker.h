@@ -39,6 +39,8 @@ template <class T> class LaneWorker : public Worker {
     void run_samples();
     void run_tile(bool with_logits);
     void run_layer(int index);
+    int last_followed(int index) const;
+    void leave_sums(int index);
     void take_faults(int index);
     void append(const Layer &layer, const Fault &fault, int lane);
     void tell(bool with_logits);
@@ -47,6 +49,7 @@ template <class T> class LaneWorker : public Worker {
     LaneTile<T> tile_;
     LaneSums<T> sums_;
     LaneStrikes<T> strikes_;
+    LaneElementwise<T> elementwise_;
     LanePassive<T> passive_;
     std::vector<Fault> drawn_;
     std::vector<Struck> struck_;
