@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <cstdlib>
 
 #include "lane_worker.h"
 
@@ -11,6 +12,8 @@ namespace {
 
 // Fault-free sums that are kept beside the values of all layers, in bytes.
 constexpr std::size_t SUMS_BUDGET = std::size_t(40) << 20;
+// Sums of so few products are computed again as fast as they are read.
+constexpr int CHEAP_FAN_IN = 2;
 // A worker's values should stay in the second cache.
 constexpr std::size_t TILE_BYTES = std::size_t(1) << 20;
 constexpr int MOST_LANES_OF_TILE = 512;
@@ -20,9 +23,11 @@ int lanes_of(const Model &model, std::size_t number_bytes) {
     for (const Layer &layer : model.layers)
         rows += std::size_t(layer.n_out);
     // Of each value the difference from the fault-free one is kept, too.
-    const std::size_t fitting = TILE_BYTES / (2 * rows * number_bytes);
-    const std::size_t unit = fitting >= Tensor::BLOCK ? Tensor::BLOCK : LANE_GROUP;
-    return int(std::clamp<std::size_t>(fitting / unit * unit, LANE_GROUP, MOST_LANES_OF_TILE));
+    const std::size_t fitting = (getenv("TB") ? std::size_t(atol(getenv("TB"))) << 10 : TILE_BYTES) / (2 * rows * number_bytes);
+    int lanes = LANE_GROUP;
+    while (lanes < MOST_LANES_OF_TILE && 2 * std::size_t(lanes) <= fitting)
+        lanes *= 2;
+    return lanes;
 }
 
 template <class T> class LaneSimulator : public Simulator {
@@ -31,9 +36,10 @@ template <class T> class LaneSimulator : public Simulator {
         : plans_(model.layers.begin(), model.layers.end()),
           context_{model, kept_, plans_, lanes_up_to<T>(level), kernels_up_to(level), lanes_of(model, sizeof(T))} {
         kept_.n_samples = n_samples;
-        kept_.inputs = Tensor(model.n_in, n_samples, model.input_type);
+        block_ = std::min(context_.most_lanes, Tensor::LARGEST_BLOCK);
+        kept_.inputs = Tensor(model.n_in, n_samples, model.input_type, block_);
         for (const Layer &layer : model.layers)
-            kept_.values.emplace_back(layer.n_out, n_samples, layer.result);
+            kept_.values.emplace_back(layer.n_out, n_samples, layer.result, block_);
         keep_sums();
         LaneTile<T> inputs_tile(Model{model.input_type, model.n_in, {}}, kept_, context_.kernels, context_.most_lanes);
         std::vector<T> row(std::size_t(context_.most_lanes));
@@ -69,18 +75,19 @@ template <class T> class LaneSimulator : public Simulator {
         std::size_t left = SUMS_BUDGET;
         for (const std::size_t index : order) {
             const Layer &layer = layers[index];
-            if (!layer.computes())
+            if (!layer.computes() || (layer.fan_in <= CHEAP_FAN_IN && !layer.saturates()))
                 continue;
             const std::size_t bytes = Tensor::bytes_of(layer.n_out, kept_.n_samples, layer.accumulator);
             if (bytes > left)
                 continue;
             left -= bytes;
-            kept_.sums[index] = Tensor(layer.n_out, kept_.n_samples, layer.accumulator);
+            kept_.sums[index] = Tensor(layer.n_out, kept_.n_samples, layer.accumulator, block_);
         }
     }
 
     std::vector<LanePlan<T>> plans_;
     GoldenValues kept_;
+    int block_ = LANE_GROUP;
     LaneContext<T> context_;
     std::vector<Int> golden_;
 };

@@ -40,7 +40,8 @@ template <class T> class LaneStrikes {
   private:
     void strike_row(const Use *first, const Use *last);
     void gather(const Use *first, const Use *last, int pixel, int lane);
-    Int fault_free(int row, int lane);
+    bool known(int row) const;
+    Int known_sum(int row, int lane);
     void put(int row, int lane, Int before, Int after);
     void vote(const std::vector<StruckWord> &voters);
 

@@ -110,38 +110,45 @@ template <class T> void LaneSums<T>::of_pixel(int pixel) {
         }
         return;
     }
-    if (kept())
-        update(pixel, 0, neurons);
-    else
-        start_full(pixel, 0, neurons);
-    accumulate(pixel * neurons, neurons);
-    mark(pixel * neurons, neurons);
+    regrouped(pixel, 0, neurons);
 }
 
 template <class T> void LaneSums<T>::of_neuron(int pixel, int neuron) {
     const int row = pixel * layer_->neurons + neuron;
-    if (layer_->kind == Kind::ADD || !regroups()) {
-        one_by_one(pixel, neuron);
-    } else {
-        if (kept())
-            update(pixel, neuron, 1);
-        else
-            start_full(pixel, neuron, 1);
-        accumulate(row, 1);
+    if (layer_->kind != Kind::ADD && regroups()) {
+        regrouped(pixel, neuron, 1);
+        return;
     }
+    one_by_one(pixel, neuron);
     mark(row, 1);
 }
 
-// The fault-free sums, to which the changes of operands are to be added.
-template <class T> void LaneSums<T>::update(int pixel, int first, int n) {
-    Entering<T> entering(*tile_, *layer_);
-    const int neurons = layer_->neurons;
-    for (int row = pixel * neurons + first; row < pixel * neurons + first + n; ++row)
-        tile_->unpack(context_.golden.sums[std::size_t(index_)], row, this->row(row));
+// n neurons' sums at a pixel.
+template <class T> void LaneSums<T>::regrouped(int pixel, int first, int n) {
+    if (!kept() || !update(pixel, first, n))
+        start_full(pixel, first, n);
+    const int row = pixel * layer_->neurons + first;
+    context_.kernels.accumulate(values_.data(), weights_.data(), int(values_.size()), this->row(row), n, lanes_);
+    mark(row, n);
+}
+
+// Takes the fault-free sums, to which the changes of operands are to be added; not where nearly all have changed.
+template <class T> bool LaneSums<T>::update(int pixel, int first, int n) {
     values_.clear();
     weights_.clear();
-    if (!entering_changed_)
-        return;
+    if (entering_changed_)
+        collect_changes(pixel, first);
+    if ((layer_->fan_in - int(values_.size())) * (2 + n) < 2 * n)
+        return false;
+    const int row = pixel * layer_->neurons + first;
+    for (int k = row; k < row + n; ++k)
+        tile_->unpack(context_.golden.sums[std::size_t(index_)], k, this->row(k));
+    return true;
+}
+
+template <class T> void LaneSums<T>::collect_changes(int pixel, int first) {
+    Entering<T> entering(*tile_, *layer_);
+    const int neurons = layer_->neurons;
     const auto add = [&](int k, int from) {
         values_.push_back(entering.delta(from));
         weights_.push_back(plan_->weights.data() + std::ptrdiff_t(k) * neurons + first);
@@ -177,10 +184,6 @@ template <class T> void LaneSums<T>::start_full(int pixel, int first, int n) {
         values_.push_back(entering.fetch(from));
         weights_.push_back(plan_->weights.data() + std::ptrdiff_t(k) * neurons + first);
     }
-}
-
-template <class T> void LaneSums<T>::accumulate(int first, int n) {
-    context_.kernels.accumulate(values_.data(), weights_.data(), int(values_.size()), row(first), n, lanes_);
 }
 
 template <class T> void LaneSums<T>::one_by_one(int pixel, int neuron) {
@@ -223,7 +226,7 @@ template <class T> void LaneSums<T>::change_parameters(int pixel) {
                 values_.push_back(bias ? ones_.data() : entering.fetch(from));
                 weights_.push_back(&changed[k].delta);
             }
-            accumulate(row, 1);
+            context_.kernels.accumulate(values_.data(), weights_.data(), int(values_.size()), this->row(row), 1, lanes_);
         }
         while (k < changed.size() && changed[k].neuron == neuron)
             ++k;

@@ -91,9 +91,10 @@ template <class T> class LaneSums {
     void of_pixel(int pixel);
     void of_neuron(int pixel, int neuron);
     void one_by_one(int pixel, int neuron);
-    void update(int pixel, int first, int n);
+    bool update(int pixel, int first, int n);
+    void collect_changes(int pixel, int first);
     void change_parameters(int pixel);
-    void accumulate(int first, int n);
+    void regrouped(int pixel, int first, int n);
     void start_full(int pixel, int first, int n);
     void fill(int row, T value) { std::fill_n(this->row(row), lanes_, value); }
     bool regroups() const { return plan_->layer->exact(); }

@@ -78,9 +78,10 @@ template <class T> class LaneTile {
         Values &of = values(layer);
         const Tensor &golden = golden_.leaving(layer);
         const std::size_t from = golden.index(first, sample(lane));
+        const std::ptrdiff_t stride = golden.block();
         golden.visit([&](const auto *stored) {
             for (int k = 0; k < n; ++k)
-                to[k] = T(stored[from + std::size_t(k) * Tensor::BLOCK]);
+                to[k] = T(stored[std::ptrdiff_t(from) + k * stride]);
         });
         if (of.list.empty())
             return;
@@ -128,14 +129,14 @@ template <class T> class LaneTile {
                 for (int lane = 0; lane < lanes_; ++lane)
                     to[lane] = T(values[from.index(row, samples_[std::size_t(lane)])]);
             });
-        each_piece([&](int lane, int n) {
+        each_piece(from, [&](int lane, int n) {
             kernels_.unpack(from.address(from.index(row, samples_[std::size_t(lane)])), from.as(), to + lane, n);
         });
     }
 
     // The other way round, for samples in a row.
     void pack(const T *from, Tensor &to, int row) const {
-        each_piece([&](int lane, int n) {
+        each_piece(to, [&](int lane, int n) {
             kernels_.pack(from + lane, to.as(), to.address(to.index(row, samples_[std::size_t(lane)])), n);
         });
     }
@@ -177,9 +178,9 @@ template <class T> class LaneTile {
             of.list.clear();
     }
 
-    template <class Body> void each_piece(Body body) const {
+    template <class Body> void each_piece(const Tensor &of, Body body) const {
         for (int lane = 0; lane < lanes_;) {
-            const int n = std::min(lanes_ - lane, Tensor::BLOCK - samples_[std::size_t(lane)] % Tensor::BLOCK);
+            const int n = std::min(lanes_ - lane, of.block() - samples_[std::size_t(lane)] % of.block());
             body(lane, n);
             lane += n;
         }

@@ -8,21 +8,23 @@
 
 namespace codesign::engine {
 
-// Blocks of 64 samples, in them row by row: both a row of many samples and all rows of a sample lie close together.
+// Blocks of some samples, in them row by row: both a row of many samples and all rows of a sample lie close together.
 class Tensor {
   public:
-    static constexpr int BLOCK = 64;
+    // Of samples; a power of two.
+    static constexpr int LARGEST_BLOCK = 64;
 
     Tensor() = default;
-    Tensor(int rows, int n_samples, const FixedPoint &type);
+    Tensor(int rows, int n_samples, const FixedPoint &type, int block);
 
     static std::size_t bytes_of(int rows, int n_samples, const FixedPoint &type);
 
     bool empty() const { return data_.empty(); }
     Stored as() const { return as_; }
+    int block() const { return mask_ + 1; } // also how far the next row of a sample is
     std::size_t index(int row, int sample) const {
-        return (std::size_t(sample / BLOCK) * std::size_t(rows_) + std::size_t(row)) * BLOCK +
-               std::size_t(sample % BLOCK);
+        return (std::size_t(sample >> shift_) * std::size_t(rows_) + std::size_t(row)) << shift_ |
+               std::size_t(sample & mask_);
     }
     void *address(std::size_t index) { return data_.data() + index * std::size_t(as_.bytes); }
     const void *address(std::size_t index) const { return data_.data() + index * std::size_t(as_.bytes); }
@@ -51,7 +53,7 @@ class Tensor {
     }
 
   private:
-    int rows_ = 0;
+    int rows_ = 0, mask_ = 0, shift_ = 0;
     Stored as_;
     std::vector<unsigned char> data_;
 };
@@ -62,12 +64,15 @@ inline Stored stored_as(const FixedPoint &type) {
 }
 
 inline std::size_t Tensor::bytes_of(int rows, int n_samples, const FixedPoint &type) {
-    const std::size_t blocks = std::size_t((n_samples + BLOCK - 1) / BLOCK);
-    return blocks * BLOCK * std::size_t(rows) * std::size_t(stored_as(type).bytes);
+    const std::size_t blocks = std::size_t((n_samples + LARGEST_BLOCK - 1) / LARGEST_BLOCK);
+    return blocks * LARGEST_BLOCK * std::size_t(rows) * std::size_t(stored_as(type).bytes);
 }
 
-inline Tensor::Tensor(int rows, int n_samples, const FixedPoint &type)
-    : rows_(rows), as_(stored_as(type)), data_(bytes_of(rows, n_samples, type)) {}
+inline Tensor::Tensor(int rows, int n_samples, const FixedPoint &type, int block)
+    : rows_(rows), mask_(block - 1), as_(stored_as(type)), data_(bytes_of(rows, n_samples, type)) {
+    while (1 << shift_ < block)
+        ++shift_;
+}
 
 } // namespace codesign::engine
 
