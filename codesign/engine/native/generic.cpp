@@ -15,7 +15,7 @@ constexpr std::size_t SUMS_BUDGET = std::size_t(40) << 20;
 // Sums of so few products are computed again as fast as they are read.
 constexpr int CHEAP_FAN_IN = 2;
 // A worker's values should stay in the second cache.
-constexpr std::size_t TILE_BYTES = std::size_t(1) << 20;
+constexpr std::size_t TILE_BYTES = std::size_t(2) << 20;
 constexpr int MOST_LANES_OF_TILE = 512;
 
 int lanes_of(const Model &model, std::size_t number_bytes) {

@@ -17,17 +17,20 @@ LaneElementwise<T>::LaneElementwise(const LaneContext<T> &context)
     }
 }
 
-template <class T> void LaneElementwise<T>::row(int index, int row, const T *values, T *to, int lanes) {
+template <class T>
+void LaneElementwise<T>::rows(int index, int first, int n, const T *values, T *to, int lanes) {
     const LanePlan<T> &plan = context_.plans[std::size_t(index)];
     const Layer &layer = *plan.layer;
+    const int size = n * lanes;
     if (layer.kind == Kind::BATCHNORM)
-        normalised(plan, row % layer.neurons, values, to, lanes);
+        for (int k = 0; k < n; ++k)
+            normalised(plan, (first + k) % layer.neurons, values + k * lanes, to + k * lanes, lanes);
     else if (layer.kind == Kind::RELU || layer.function == Function::LINEAR)
-        context_.kernels.cast(plan.leave, values, to, lanes);
+        context_.kernels.cast(plan.leave, values, to, size);
     else if (!plan.table.empty())
-        context_.kernels.look_up(plan.table.data(), plan.table_offset, values, to, lanes);
+        context_.kernels.look_up(plan.table.data(), plan.table_offset, values, to, size);
     else
-        std::transform(values, values + lanes, to, [&](T value) { return T(activated(layer, value)); });
+        std::transform(values, values + size, to, [&](T value) { return T(activated(layer, value)); });
 }
 
 template <class T>

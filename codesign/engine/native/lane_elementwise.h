@@ -14,8 +14,8 @@ template <class T> class LaneElementwise {
 
     // Whether layer `index` has one user, which is such a layer.
     bool followed(int index) const { return followed_[std::size_t(index)]; }
-    // What layer `index` makes of a row, fault-free; `to` may be the row.
-    void row(int index, int row, const T *values, T *to, int lanes);
+    // What layer `index` makes of n rows from `first` up, fault-free; `to` may be the rows.
+    void rows(int index, int first, int n, const T *values, T *to, int lanes);
     Int value(int index, int row, Int value) const;
 
   private:

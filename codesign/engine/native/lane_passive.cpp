@@ -48,7 +48,7 @@ template <class T> void LanePassive<T>::write() {
 
 template <class T> void LanePassive<T>::elementwise(int row) {
     const T *values = Entering<T>(*tile_, *layer_).fetch(row);
-    elementwise_.row(index_, row, values, target(row), tile_->lanes());
+    elementwise_.rows(index_, row, 1, values, target(row), tile_->lanes());
 }
 
 template <class T> void LanePassive<T>::pooled() {

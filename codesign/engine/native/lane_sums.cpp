@@ -141,8 +141,7 @@ template <class T> bool LaneSums<T>::update(int pixel, int first, int n) {
     if ((layer_->fan_in - int(values_.size())) * (2 + n) < 2 * n)
         return false;
     const int row = pixel * layer_->neurons + first;
-    for (int k = row; k < row + n; ++k)
-        tile_->unpack(context_.golden.sums[std::size_t(index_)], k, this->row(k));
+    tile_->unpack(context_.golden.sums[std::size_t(index_)], row, this->row(row), n);
     return true;
 }
 

@@ -97,14 +97,15 @@ template <class T> class LaneTile {
     // Where a row's values are written, before a call of `settle`.
     T *row(int layer, int row) { return values(layer).row(row, lanes_); }
 
-    // Marks a row that has been written as changed, if it is.
-    void settle(int layer, int row) {
+    // Marks those of n rows that have been written as changed that are.
+    void settle(int layer, int first, int n = 1) {
         Values &of = values(layer);
-        T *delta = of.delta(row, lanes_);
-        unpack(golden_.leaving(layer), row, delta);
-        of.fetched[std::size_t(row)] = turn_;
-        if (kernels_.differ(of.row(row, lanes_), delta, lanes_))
-            mark(of, row);
+        unpack(golden_.leaving(layer), first, of.delta(first, lanes_), n);
+        for (int row = first; row < first + n; ++row) {
+            of.fetched[std::size_t(row)] = turn_;
+            if (kernels_.differ(of.row(row, lanes_), of.delta(row, lanes_), lanes_))
+                mark(of, row);
+        }
     }
 
     // Changes a single value.
@@ -122,7 +123,15 @@ template <class T> class LaneTile {
         of.delta(row, lanes_)[lane] = T(Word(value) - Word(golden));
     }
 
-    // Rows of samples that are side by side are copied, others picked one by one.
+    // n rows that are kept one behind the other.
+    void unpack(const Tensor &from, int first, T *to, int n) const {
+        if (in_a_row_ && lanes_ == from.block())
+            return kernels_.unpack(from.address(from.index(first, samples_[0])), from.as(), to, n * lanes_);
+        for (int k = 0; k < n; ++k)
+            unpack(from, first + k, to + std::ptrdiff_t(k) * lanes_);
+    }
+
+    // Samples that are side by side are copied, others picked one by one.
     void unpack(const Tensor &from, int row, T *to) const {
         if (!in_a_row_)
             return from.visit([&](const auto *values) {

@@ -5,6 +5,13 @@
 
 namespace codesign::engine {
 
+namespace {
+
+// Rows are taken through elementwise layers while they are in the first cache.
+constexpr int VALUES_AT_ONCE = 2048;
+
+} // namespace
+
 template <class T>
 LaneWorker<T>::LaneWorker(const LaneContext<T> &context)
     : context_(context), tile_(context.model, context.golden, context.kernels, context.most_lanes), sums_(context),
@@ -162,12 +169,18 @@ template <class T> int LaneWorker<T>::last_followed(int index) const {
 template <class T> void LaneWorker<T>::leave_sums(int index) {
     const LanePlan<T> &plan = context_.plans[std::size_t(index)];
     const int last = last_followed(index), lanes = tile_.lanes();
-    for (const int row : sums_.computed_rows()) {
-        T *values = tile_.row(last, row);
-        context_.kernels.cast(plan.leave, sums_.row(row), values, lanes);
+    const std::vector<int> &rows = sums_.computed_rows();
+    const std::size_t most = std::size_t(std::max(VALUES_AT_ONCE / lanes, 1));
+    for (std::size_t k = 0; k < rows.size();) {
+        const int first = rows[k];
+        int n = 1; // rows one behind the other
+        while (++k < rows.size() && std::size_t(n) < most && rows[k] == first + n)
+            ++n;
+        T *values = tile_.row(last, first);
+        context_.kernels.cast(plan.leave, sums_.row(first), values, n * lanes);
         for (int next = index + 1; next <= last; ++next)
-            elementwise_.row(next, row, values, values, lanes);
-        tile_.settle(last, row);
+            elementwise_.rows(next, first, n, values, values, lanes);
+        tile_.settle(last, first, n);
     }
     const Cast cast(plan.layer->accumulator.frac, plan.layer->result);
     for (const auto &single : strikes_.singles()) {
