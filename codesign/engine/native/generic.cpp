@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <cstdlib>
 
 #include "lane_worker.h"
 
@@ -12,8 +11,8 @@ namespace {
 
 // Fault-free sums that are kept beside the values of all layers, in bytes.
 constexpr std::size_t SUMS_BUDGET = std::size_t(40) << 20;
-// Sums of so few products are computed again as fast as they are read.
-constexpr int CHEAP_FAN_IN = 2;
+// Single sums of so few products are computed again as fast as they are read.
+constexpr int CHEAP_FAN_IN = 9;
 // A worker's values should stay in the second cache.
 constexpr std::size_t TILE_BYTES = std::size_t(2) << 20;
 constexpr int MOST_LANES_OF_TILE = 512;
@@ -23,7 +22,7 @@ int lanes_of(const Model &model, std::size_t number_bytes) {
     for (const Layer &layer : model.layers)
         rows += std::size_t(layer.n_out);
     // Of each value the difference from the fault-free one is kept, too.
-    const std::size_t fitting = (getenv("TB") ? std::size_t(atol(getenv("TB"))) << 10 : TILE_BYTES) / (2 * rows * number_bytes);
+    const std::size_t fitting = TILE_BYTES / (2 * rows * number_bytes);
     int lanes = LANE_GROUP;
     while (lanes < MOST_LANES_OF_TILE && 2 * std::size_t(lanes) <= fitting)
         lanes *= 2;
@@ -49,7 +48,8 @@ template <class T> class LaneSimulator : public Simulator {
             inputs_tile.take(first, n);
             for (int k = 0; k < model.n_in; ++k) {
                 for (int lane = 0; lane < n; ++lane)
-                    row[std::size_t(lane)] = T(inputs[std::size_t(first + lane) * std::size_t(model.n_in) + std::size_t(k)]);
+                    row[std::size_t(lane)] =
+                        T(inputs[std::size_t(first + lane) * std::size_t(model.n_in) + std::size_t(k)]);
                 inputs_tile.pack(row.data(), kept_.inputs, k);
             }
             worker.prime(kept_, first, n);
@@ -75,7 +75,7 @@ template <class T> class LaneSimulator : public Simulator {
         std::size_t left = SUMS_BUDGET;
         for (const std::size_t index : order) {
             const Layer &layer = layers[index];
-            if (!layer.computes() || (layer.fan_in <= CHEAP_FAN_IN && !layer.saturates()))
+            if (!layer.computes() || (layer.per_channel() && layer.fan_in <= CHEAP_FAN_IN && !layer.saturates()))
                 continue;
             const std::size_t bytes = Tensor::bytes_of(layer.n_out, kept_.n_samples, layer.accumulator);
             if (bytes > left)

@@ -17,8 +17,7 @@ LaneElementwise<T>::LaneElementwise(const LaneContext<T> &context)
     }
 }
 
-template <class T>
-void LaneElementwise<T>::rows(int index, int first, int n, const T *values, T *to, int lanes) {
+template <class T> void LaneElementwise<T>::rows(int index, int first, int n, const T *values, T *to, int lanes) {
     const LanePlan<T> &plan = context_.plans[std::size_t(index)];
     const Layer &layer = *plan.layer;
     const int size = n * lanes;

@@ -8,7 +8,8 @@ namespace codesign::engine {
 
 template <class T>
 LanePassive<T>::LanePassive(const LaneContext<T> &context, LaneElementwise<T> &elementwise)
-    : context_(context), elementwise_(elementwise), sums_(std::size_t(context.most_lanes)), entered_(std::size_t(context.most_lanes)) {}
+    : context_(context), elementwise_(elementwise), sums_(std::size_t(context.most_lanes)),
+      entered_(std::size_t(context.most_lanes)) {}
 
 template <class T> void LanePassive<T>::begin(LaneTile<T> &tile, int index, bool everything) {
     tile_ = &tile;

@@ -70,10 +70,10 @@ template <class T> LaneCast<T>::LaneCast(int frac, const FixedPoint &to) : shift
         const T mask = T((Int(1) << shift) - 1), half = T(Int(1) << (shift - 1));
         const Rounding mode = to.rounding;
         rounds = true;
-        above = mode == Rounding::TRN_ZERO                              ? mask
+        above = mode == Rounding::TRN_ZERO                           ? mask
                 : mode == Rounding::RND || mode == Rounding::RND_INF ? half - 1
-                                                                        : half;
-        if_negative = mode == Rounding::TRN_ZERO  ? -mask
+                                                                     : half;
+        if_negative = mode == Rounding::TRN_ZERO   ? -mask
                       : mode == Rounding::RND_ZERO ? -1
                       : mode == Rounding::RND_INF  ? 1
                                                    : 0;

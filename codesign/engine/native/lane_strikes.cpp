@@ -107,7 +107,8 @@ template <class T> void LaneStrikes<T>::strike_row(const Use *first, const Use *
         const int row = pixel * layer.neurons + use->neuron;
         // Adding up one sum is cheaper than those of all lanes.
         const bool alone = !known(row) && !layer.saturates();
-        const Int before = alone ? wrap(neuron.partial({0, layer.fan_in + 1}), layer.accumulator) : known_sum(row, lane);
+        const Int before =
+            alone ? wrap(neuron.partial({0, layer.fan_in + 1}), layer.accumulator) : known_sum(row, lane);
         put(row, lane, before, striker_.struck(layer, use, end, before, neuron));
     }
 }
@@ -120,7 +121,8 @@ template <class T> void LaneStrikes<T>::gather(const Use *first, const Use *last
     operands_.resize(std::size_t(n));
     int from = 0, to = n;
     const bool kept = !context_.golden.sums[std::size_t(index_)].empty();
-    if (last - first == 1 && kept && !first->on_product && first->replica == 0 && !layer.saturates() && layer.has_weights()) {
+    if (last - first == 1 && kept && !first->on_product && first->replica == 0 && !layer.saturates() &&
+        layer.has_weights()) {
         const Span span = layer.spans[std::size_t(first->place)];
         from = std::max(span.first - 1, 0);
         to = std::min(span.end - 1, n);

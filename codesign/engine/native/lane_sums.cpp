@@ -77,7 +77,9 @@ template <class T> void LaneSums<T>::compute(int row) {
 }
 
 template <class T> void LaneSums<T>::count_changes() {
-    const int channels = layer_->window.exists() ? layer_->window.channels : layer_->per_channel() ? layer_->neurons : 1;
+    const int channels = layer_->window.exists() ? layer_->window.channels
+                         : layer_->per_channel() ? layer_->neurons
+                                                 : 1;
     changes_in_.assign(std::size_t(layer_->n_in / channels), 0);
     Entering<T>(*tile_, *layer_).each_changed([&](int k) { ++changes_in_[std::size_t(k / channels)]; });
 }
@@ -123,66 +125,68 @@ template <class T> void LaneSums<T>::of_neuron(int pixel, int neuron) {
     mark(row, 1);
 }
 
-// n neurons' sums at a pixel.
+// n neurons' sums at a pixel: the fault-free ones and the changes of operands, or where nearly all operands have
+// changed the bias and all products.
 template <class T> void LaneSums<T>::regrouped(int pixel, int first, int n) {
-    if (!kept() || !update(pixel, first, n))
-        start_full(pixel, first, n);
-    const int row = pixel * layer_->neurons + first;
+    const int row = pixel * layer_->neurons + first, unchanged = layer_->fan_in - changed_operands(pixel);
+    const int source = layer_->sources[0];
+    values_.clear();
+    weights_.clear();
+    if (kept() && unchanged * (2 + n) >= 2 * n) {
+        tile_->unpack(context_.golden.sums[std::size_t(index_)], row, this->row(row), n);
+        if (unchanged < layer_->fan_in)
+            each_operand(pixel, first, [&](int k, int from) {
+                if (tile_->changed(source, from))
+                    add_term(tile_->delta(source, from), k, first);
+            });
+    } else {
+        for (int k = 0; k < n; ++k)
+            std::fill_n(this->row(row + k), lanes_, plan_->starts[std::size_t(first + k)]);
+        each_operand(pixel, first, [&](int k, int from) { add_term(tile_->fetch(source, from), k, first); });
+    }
     context_.kernels.accumulate(values_.data(), weights_.data(), int(values_.size()), this->row(row), n, lanes_);
     mark(row, n);
 }
 
-// Takes the fault-free sums, to which the changes of operands are to be added; not where nearly all have changed.
-template <class T> bool LaneSums<T>::update(int pixel, int first, int n) {
-    values_.clear();
-    weights_.clear();
-    if (entering_changed_)
-        collect_changes(pixel, first);
-    if ((layer_->fan_in - int(values_.size())) * (2 + n) < 2 * n)
-        return false;
-    const int row = pixel * layer_->neurons + first;
-    tile_->unpack(context_.golden.sums[std::size_t(index_)], row, this->row(row), n);
-    return true;
+// At most so many of the operands of a pixel have changed.
+template <class T> int LaneSums<T>::changed_operands(int pixel) const {
+    if (everything_ || !entering_changed_)
+        return 0;
+    const Window &window = layer_->window;
+    if (!window.exists())
+        return layer_->per_channel() ? changes_in_[std::size_t(pixel)]
+                                     : int(tile_->changed_rows(layer_->sources[0]).size());
+    int found = 0;
+    const std::int32_t *places = window.places.data() + std::size_t(pixel) * std::size_t(window.n_places);
+    for (int place = 0; place < window.n_places; ++place)
+        found += places[place] < 0 ? 0 : changes_in_[std::size_t(places[place])];
+    return std::min(found, layer_->fan_in);
 }
 
-template <class T> void LaneSums<T>::collect_changes(int pixel, int first) {
-    Entering<T> entering(*tile_, *layer_);
-    const int neurons = layer_->neurons;
-    const auto add = [&](int k, int from) {
-        values_.push_back(entering.delta(from));
-        weights_.push_back(plan_->weights.data() + std::ptrdiff_t(k) * neurons + first);
-    };
+// Calls `body` with the number of each operand of a neuron at a pixel and of the value that it is.
+template <class T> template <class Body> void LaneSums<T>::each_operand(int pixel, int neuron, Body body) const {
     const Window &window = layer_->window;
-    if (!window.exists() && !layer_->per_channel()) {
-        entering.each_changed([&](int k) { add(k, k); });
+    if (!window.exists()) {
+        for (int k = 0; k < layer_->fan_in; ++k)
+            body(k, layer_->per_channel() ? pixel * layer_->neurons + neuron : k);
         return;
     }
-    const int channels = window.exists() && !layer_->per_channel() ? window.channels : 1;
-    for (int k = 0; k < layer_->fan_in; k += channels) {
-        const int from = operand(*layer_, pixel, first, k);
-        if (from < 0 || (window.exists() && !changes_in_[std::size_t(from / window.channels)]))
+    const std::int32_t *places = window.places.data() + std::size_t(pixel) * std::size_t(window.n_places);
+    for (int place = 0; place < window.n_places; ++place) {
+        const int from = places[place] * window.channels;
+        if (from < 0)
             continue;
-        for (int channel = 0; channel < channels; ++channel)
-            if (entering.changed(from + channel))
-                add(k + channel, from + channel);
+        if (layer_->per_channel())
+            body(place, from + neuron);
+        else
+            for (int channel = 0; channel < window.channels; ++channel)
+                body(place * window.channels + channel, from + channel);
     }
 }
 
-// The biases, to which all products are to be added.
-template <class T> void LaneSums<T>::start_full(int pixel, int first, int n) {
-    Entering<T> entering(*tile_, *layer_);
-    const int neurons = layer_->neurons;
-    for (int j = first; j < first + n; ++j)
-        fill(pixel * neurons + j, plan_->starts[std::size_t(j)]);
-    values_.clear();
-    weights_.clear();
-    for (int k = 0; k < layer_->fan_in; ++k) {
-        const int from = operand(*layer_, pixel, first, k);
-        if (from < 0)
-            continue;
-        values_.push_back(entering.fetch(from));
-        weights_.push_back(plan_->weights.data() + std::ptrdiff_t(k) * neurons + first);
-    }
+template <class T> void LaneSums<T>::add_term(const T *values, int k, int first) {
+    values_.push_back(values);
+    weights_.push_back(plan_->weights.data() + std::ptrdiff_t(k) * layer_->neurons + first);
 }
 
 template <class T> void LaneSums<T>::one_by_one(int pixel, int neuron) {
@@ -225,7 +229,8 @@ template <class T> void LaneSums<T>::change_parameters(int pixel) {
                 values_.push_back(bias ? ones_.data() : entering.fetch(from));
                 weights_.push_back(&changed[k].delta);
             }
-            context_.kernels.accumulate(values_.data(), weights_.data(), int(values_.size()), this->row(row), 1, lanes_);
+            context_.kernels.accumulate(values_.data(), weights_.data(), int(values_.size()), this->row(row), 1,
+                                        lanes_);
         }
         while (k < changed.size() && changed[k].neuron == neuron)
             ++k;

@@ -91,12 +91,11 @@ template <class T> class LaneSums {
     void of_pixel(int pixel);
     void of_neuron(int pixel, int neuron);
     void one_by_one(int pixel, int neuron);
-    bool update(int pixel, int first, int n);
-    void collect_changes(int pixel, int first);
     void change_parameters(int pixel);
     void regrouped(int pixel, int first, int n);
-    void start_full(int pixel, int first, int n);
-    void fill(int row, T value) { std::fill_n(this->row(row), lanes_, value); }
+    int changed_operands(int pixel) const;
+    template <class Body> void each_operand(int pixel, int neuron, Body body) const;
+    void add_term(const T *values, int k, int first);
     bool regroups() const { return plan_->layer->exact(); }
     // Fault-free sums that may be updated.
     bool kept() const { return !everything_ && regroups() && !context_.golden.sums[std::size_t(index_)].empty(); }

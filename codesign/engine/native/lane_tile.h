@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "lanes.h"
@@ -34,8 +35,8 @@ template <class T> class LaneTile {
     void take(int first, int n) {
         begin(n);
         in_a_row_ = true;
-        for (int lane = 0; lane < lanes_; ++lane)
-            samples_.push_back(first + lane);
+        samples_.resize(std::size_t(lanes_));
+        std::iota(samples_.begin(), samples_.end(), first);
     }
 
     void take(const std::int32_t *samples, int n) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace codesign::engine {
 
 namespace {
@@ -15,17 +14,16 @@ constexpr int VALUES_AT_ONCE = 2048;
 template <class T>
 LaneWorker<T>::LaneWorker(const LaneContext<T> &context)
     : context_(context), tile_(context.model, context.golden, context.kernels, context.most_lanes), sums_(context),
-      strikes_(context, sums_), elementwise_(context), passive_(context, elementwise_), struck_(context.model.layers.size()) {}
+      strikes_(context, sums_), elementwise_(context), passive_(context, elementwise_),
+      struck_(context.model.layers.size()) {}
 
-template <class T>
-const Outcome &LaneWorker<T>::run_drawn(const FaultSpace &space, Int trial, bool with_logits) {
+template <class T> const Outcome &LaneWorker<T>::run_drawn(const FaultSpace &space, Int trial, bool with_logits) {
     drawn_.clear();
     space.draw(trial, drawn_, context_.drawing);
     return run(drawn_.data(), drawn_.size(), with_logits);
 }
 
-template <class T>
-const Outcome &LaneWorker<T>::run(const Fault *faults, std::size_t n_faults, bool with_logits) {
+template <class T> const Outcome &LaneWorker<T>::run(const Fault *faults, std::size_t n_faults, bool with_logits) {
     outcome_.samples.clear();
     outcome_.tops.clear();
     outcome_.logits.clear();
@@ -52,10 +50,7 @@ template <class T> void LaneWorker<T>::sort_faults(const Fault *faults, std::siz
         const Fault &fault = faults[k];
         Struck &struck = struck_[std::size_t(fault.layer)];
         const bool stored = fault.target == WEIGHT || fault.target == BIAS;
-        (stored                          ? struck.stored
-         : fault.sample == ALL_SAMPLES ? struck.persistent
-                                         : struck.transient)
-            .push_back(&fault);
+        (stored ? struck.stored : fault.sample == ALL_SAMPLES ? struck.persistent : struck.transient).push_back(&fault);
         if (!stored && fault.sample != ALL_SAMPLES)
             samples_.push_back(fault.sample);
     }

@@ -36,7 +36,6 @@ template <class T> struct LaneCast {
         first_spare = int(8 * sizeof(T)) - accumulator.width;
         first_signed = accumulator.is_signed;
     }
-    bool changes_nothing() const { return !wraps_first && !relu && shift == 0 && into == Into::ANY; }
 };
 
 // How integers are stored: the narrowest of 1, 2, 4 and 8 bytes.
@@ -79,9 +78,12 @@ template <class T> struct LaneKernels {
 // The best set that the processor has, not above `level`: see kernels_up_to.
 template <class T> const LaneKernels<T> &lanes_up_to(int level);
 
-template <class T> const LaneKernels<T> *lanes_plain();
 template <class T> const LaneKernels<T> *lanes_avx2(); // null where the compiler cannot
 template <class T> const LaneKernels<T> *lanes_avx512();
+template <> const LaneKernels<std::int32_t> *lanes_avx2();
+template <> const LaneKernels<std::int64_t> *lanes_avx2();
+template <> const LaneKernels<std::int32_t> *lanes_avx512();
+template <> const LaneKernels<std::int64_t> *lanes_avx512();
 
 } // namespace codesign::engine
 

@@ -3,15 +3,12 @@
 
 namespace codesign::engine {
 
-template <> const LaneKernels<std::int32_t> *lanes_plain() { return &LANES<std::int32_t>; }
-template <> const LaneKernels<std::int64_t> *lanes_plain() { return &LANES<std::int64_t>; }
-
 namespace {
 
 template <class T> const LaneKernels<T> &best_up_to(int level) {
     kernels_up_to(level); // asks the processor
     const LaneKernels<T> *found = level == 3 ? lanes_avx512<T>() : level == 2 ? lanes_avx2<T>() : nullptr;
-    return found ? *found : *lanes_plain<T>();
+    return found ? *found : LANES<T>;
 }
 
 } // namespace

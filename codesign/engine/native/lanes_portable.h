@@ -46,7 +46,9 @@ template <class T> INLINE Signed<T> load(const T *at) {
 }
 template <class T> INLINE void store(T *at, Signed<T> value) { std::memcpy(at, &value, sizeof value); }
 template <class T> INLINE Signed<T> all(T value) { return value - Signed<T>{}; }
-template <class T> INLINE Signed<T> added(Signed<T> a, Signed<T> b) { return Signed<T>(Unsigned<T>(a) + Unsigned<T>(b)); }
+template <class T> INLINE Signed<T> added(Signed<T> a, Signed<T> b) {
+    return Signed<T>(Unsigned<T>(a) + Unsigned<T>(b));
+}
 template <class T> INLINE Signed<T> product(Signed<T> a, Signed<T> b) {
     return Signed<T>(Unsigned<T>(a) * Unsigned<T>(b));
 }
@@ -102,18 +104,13 @@ template <class T> void cast(const LaneCast<T> &given, const T *row, T *to, int 
         store<T>(to + k, cast_one<T>(how, load<T>(row + k)));
 }
 
+// The inner loop has the length for which compilers use vectors whatever n is.
 template <class From, class To> void convert(const void *from, void *to, int n) {
-    const From *a = static_cast<const From *>(from);
-    To *b = static_cast<To *>(to);
-    // Groups in arrays of their own, which cannot overlap: compilers make vectors of them.
-    for (int k = 0; k < n; k += LANE_GROUP) {
-        From group[LANE_GROUP];
-        To converted[LANE_GROUP];
-        std::memcpy(group, a + k, sizeof group);
+    const From *__restrict a = static_cast<const From *>(from);
+    To *__restrict b = static_cast<To *>(to);
+    for (int k = 0; k < n; k += LANE_GROUP)
         for (int lane = 0; lane < LANE_GROUP; ++lane)
-            converted[lane] = To(group[lane]);
-        std::memcpy(b + k, converted, sizeof converted);
-    }
+            b[k + lane] = To(a[k + lane]);
 }
 
 template <class T> void unpack(const void *from, Stored as, T *row, int n) {
@@ -175,6 +172,8 @@ INLINE void tiles(const T *const *values, const T *const *weights, int n_terms, 
     int j = 0;
     for (; j + 4 <= n_sums; j += 4)
         tile<T, 4, N>(values, weights, n_terms, j, at, sums + std::ptrdiff_t(j) * n + at, n);
+    for (; j + 2 <= n_sums; j += 2)
+        tile<T, 2, N>(values, weights, n_terms, j, at, sums + std::ptrdiff_t(j) * n + at, n);
     for (; j < n_sums; ++j)
         tile<T, 1, N>(values, weights, n_terms, j, at, sums + std::ptrdiff_t(j) * n + at, n);
 }
@@ -259,8 +258,8 @@ template <class T> T dot(const T *a, const T *b, int n) {
 }
 
 template <class T>
-constexpr LaneKernels<T> LANES = {unpack<T>, pack<T>,  accumulate<T>, chain<T>, cast<T>, differ<T>,
-                                  add<T>,    divide<T>, raise<T>, look_up<T>,    top<T>,   dot<T>};
+constexpr LaneKernels<T> LANES = {unpack<T>, pack<T>,   accumulate<T>, chain<T>,   cast<T>, differ<T>,
+                                  add<T>,    divide<T>, raise<T>,      look_up<T>, top<T>,  dot<T>};
 
 } // namespace
 } // namespace codesign::engine
