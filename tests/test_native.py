@@ -98,7 +98,12 @@ def test_drawn_campaigns(
 
 
 def _same_campaign(
-    network: Network, plan: ProtectionPlan, inputs: np.ndarray, model: FaultModel, kernel: str = "avx512", most: int = 4000
+    network: Network,
+    plan: ProtectionPlan,
+    inputs: np.ndarray,
+    model: FaultModel,
+    kernel: str = "avx512",
+    most: int = 4000,
 ) -> None:
     space = FaultSpace(network, plan, model, len(inputs))
     if space.size * (model.ber or 0) > most:

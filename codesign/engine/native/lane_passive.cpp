@@ -139,7 +139,7 @@ template <class T> void LanePassive<T>::of_samples() {
             continue;
         for (int k = 0; k < layer_->n_in; ++k)
             entering_[std::size_t(k)] = rows[std::size_t(k)][lane];
-        passed(*layer_, entering_.data(), leaving_.data());
+        of_sample(*layer_, entering_.data(), leaving_.data());
         for (int row = 0; row < layer_->n_out; ++row)
             tile_->row(index_, row)[lane] = T(leaving_[std::size_t(row)]);
     }
