@@ -31,7 +31,7 @@ int lanes_of(const Model &model, std::size_t number_bytes) {
 
 template <class T> class LaneSimulator : public Simulator {
   public:
-    LaneSimulator(const Model &model, const std::vector<Int> &inputs, int n_samples, int level)
+    LaneSimulator(const Model &model, const Int *inputs, int n_samples, int level)
         : plans_(model.layers.begin(), model.layers.end()),
           context_{model, kept_, plans_, lanes_up_to<T>(level), kernels_up_to(level), lanes_of(model, sizeof(T))} {
         kept_.n_samples = n_samples;
@@ -94,7 +94,7 @@ template <class T> class LaneSimulator : public Simulator {
 
 } // namespace
 
-std::unique_ptr<Simulator> generic_simulator(const Model &model, std::vector<Int> inputs, int n_samples, int level) {
+std::unique_ptr<Simulator> generic_simulator(const Model &model, const Int *inputs, int n_samples, int level) {
     if (fits_32_bits(model))
         return std::make_unique<LaneSimulator<std::int32_t>>(model, inputs, n_samples, level);
     return std::make_unique<LaneSimulator<std::int64_t>>(model, inputs, n_samples, level);

@@ -8,7 +8,7 @@
 namespace codesign::engine {
 
 // `inputs` has shape (n_samples, n_in); `level` bounds the instruction sets as in kernels_up_to.
-std::unique_ptr<Simulator> generic_simulator(const Model &model, std::vector<Int> inputs, int n_samples, int level);
+std::unique_ptr<Simulator> generic_simulator(const Model &model, const Int *inputs, int n_samples, int level);
 
 } // namespace codesign::engine
 
