@@ -98,10 +98,15 @@ def test_drawn_campaigns(
 
 
 def _same_campaign(
-    network: Network, plan: ProtectionPlan, inputs: np.ndarray, model: FaultModel, kernel: str = "avx512"
+    network: Network,
+    plan: ProtectionPlan,
+    inputs: np.ndarray,
+    model: FaultModel,
+    kernel: str = "avx512",
+    most: int = 4000,
 ) -> None:
     space = FaultSpace(network, plan, model, len(inputs))
-    if space.size * (model.ber or 0) > 4000:
+    if space.size * (model.ber or 0) > most:
         return
     expected, engine = EngineSimulator(network, plan, inputs), NativeEngine(network, plan, inputs, kernel)
     labels = np.arange(len(inputs)) % network.n_out
@@ -116,6 +121,66 @@ def _same_campaign(
         for counts in (whole, counted):
             assert counts.correct[number] == (logits.argmax(axis=1) == labels).sum()
             assert counts.sdc1[number] == (logits.argmax(axis=1) != expected.golden.argmax(axis=1)).sum()
+
+
+# ---------------------------------------------------------------- lanes of 32 and of 64 bits
+
+
+@settings(max_examples=60)
+@given(cases() | crowded_cases())
+def test_lanes_of_every_instruction_set(case: Case) -> None:
+    agree(case, *KERNELS)
+
+
+def wide_network(source: FixedPoint, weight: FixedPoint) -> Network:
+    """Every kind of layer that the kernels of bytes do not take, on (4, 4, 2) images."""
+    generator = np.random.default_rng(7)
+    hidden = FixedPoint(source.width, source.integer, True, Rounding.RND, Overflow.SAT)
+    shape = (4, 4, 2)
+
+    def pair(*sizes: int) -> tuple[Parameter, Parameter]:
+        return tuple(Parameter(random_raw(weight, size, generator), weight) for size in (sizes, sizes[-1:]))
+
+    def sums(grown: int) -> FixedPoint:
+        return FixedPoint(hidden.width + weight.width + grown, hidden.integer + weight.integer + grown)
+
+    saturating = FixedPoint(hidden.width, hidden.integer + 2, True, Rounding.RND_CONV, Overflow.SAT)
+    layers = [
+        Layer.conv("conv", shape, *pair(3, 3, 2, 2), sums(5), padding="same"),
+        Layer.relu("relu", shape, hidden),
+        Layer.depthwise("depthwise", shape, *pair(3, 3, 2), sums(4), hidden, padding="same"),
+        Layer.batchnorm("norm", shape, *pair(2), sums(1), hidden),
+        Layer.add("sum", shape, saturating, inputs=("norm", "relu")),
+        Layer.concatenate("both", (shape, shape), hidden, inputs=("sum", "conv")),
+        Layer.average_pool("mean", (4, 4, 4), (3, 3), FixedPoint(source.width + 4, 10), hidden, padding="same"),
+        Layer.activation("tanh", (2, 2, 4), "tanh", hidden, tables=(activation_table("tanh", 64, hidden),)),
+        Layer.reshape("flat", (2, 2, 4), (16,), hidden),
+        Layer.dense("saturating", *pair(16, 6), saturating, hidden),
+        Layer.dense("logits", *pair(6, 3), sums(3)),
+    ]
+    return Network("wide", source, tuple(layers), shape)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(("source", "weight"), [(16, 6), (24, 16)])
+@pytest.mark.parametrize(
+    "model",
+    [
+        FaultModel((Target.WEIGHT,), n_flips=1),
+        FaultModel((Target.WEIGHT, Target.BIAS), ber=0.05),
+        FaultModel((Target.ACCUMULATOR, Target.VOTER), ber=1e-6),
+        FaultModel((Target.ACCUMULATOR, Target.ACTIVATION), ber=3e-5),
+        FaultModel((Target.PRODUCT, Target.VOTER), ber=1e-5),
+        FaultModel((Target.ACCUMULATOR,), n_flips=1, lifetime=Lifetime.PERSISTENT),
+    ],
+    ids=str,
+)
+def test_many_samples_of_wide_values(kernel: str, source: int, weight: int, model: FaultModel) -> None:
+    """More samples than one tile has lanes, the last tile filled in part."""
+    network = wide_network(FixedPoint(source, 6), FixedPoint(weight, 1))
+    inputs = random_raw(network.input_type, (530, network.n_in), np.random.default_rng(3))
+    for plan in (ProtectionPlan(), ProtectionPlan.uniform(network, 8)):
+        _same_campaign(network, plan, inputs, model, kernel, most=20_000)
 
 
 # ---------------------------------------------------------------- networks of bytes, which have kernels of their own

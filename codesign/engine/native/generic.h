@@ -1,4 +1,5 @@
-// The simulator for every network: 64-bit integers, only samples that a fault changes computed again.
+// The simulator for every network: samples side by side in lanes of 32 or 64 bits, only what a fault changes computed
+// again.
 #ifndef CODESIGN_ENGINE_GENERIC_H_
 #define CODESIGN_ENGINE_GENERIC_H_
 
@@ -6,27 +7,8 @@
 
 namespace codesign::engine {
 
-class GenericSimulator : public Simulator {
-  public:
-    // `inputs` has shape (n_samples, n_in).
-    GenericSimulator(const Model &model, std::vector<Int> inputs, int n_samples);
-
-    std::unique_ptr<Worker> worker() const override;
-    const std::vector<Int> &golden() const override { return outputs_.back(); }
-
-    const Model &model() const { return model_; }
-    int n_samples() const { return n_samples_; }
-    // Fault-free values of one sample that leave a layer, or enter the network.
-    const Int *leaving(int layer, int sample) const;
-    const Int *sums(int layer, int sample) const;
-
-  private:
-    const Model &model_;
-    int n_samples_;
-    std::vector<Int> inputs_;
-    std::vector<std::vector<Int>> outputs_;
-    std::vector<std::vector<Int>> sums_; // of layers that compute
-};
+// `inputs` has shape (n_samples, n_in); `level` bounds the instruction sets as in kernels_up_to.
+std::unique_ptr<Simulator> generic_simulator(const Model &model, const Int *inputs, int n_samples, int level);
 
 } // namespace codesign::engine
 

@@ -45,20 +45,24 @@ template <class Body> int guarded(codesign_error error, Body body) {
     return 1;
 }
 
+// Of the levels of kernels_up_to.
+constexpr int BEST = 3;
+
 const Fault *as_faults(const std::int32_t *words) { return reinterpret_cast<const Fault *>(words); }
 
 void open(codesign_engine &engine, const Int *inputs, int level) {
     for (const Layer &layer : engine.model.layers)
         if (Int(engine.n_samples) * layer.pixels > INT32_MAX)
             throw std::invalid_argument("samples times pixels of a layer exceed 2**31 - 1: evaluate fewer samples");
-    std::vector<Int> copy(inputs, inputs + std::size_t(engine.n_samples) * std::size_t(engine.model.n_in));
-    for (const Int value : copy)
-        if (value < engine.model.input_type.min_raw() || value > engine.model.input_type.max_raw())
-            throw std::invalid_argument("an input lies outside the network's input type");
+    const std::size_t n_inputs = std::size_t(engine.n_samples) * std::size_t(engine.model.n_in);
+    const FixedPoint &type = engine.model.input_type;
+    if (std::any_of(inputs, inputs + n_inputs, [&](Int x) { return x < type.min_raw() || x > type.max_raw(); }))
+        throw std::invalid_argument("an input lies outside the network's input type");
     if (level > 0 && PackedSimulator::takes(engine.model))
-        engine.simulator = std::make_unique<PackedSimulator>(engine.model, copy, engine.n_samples, level);
+        engine.simulator = std::make_unique<PackedSimulator>(engine.model, std::vector<Int>(inputs, inputs + n_inputs),
+                                                             engine.n_samples, level);
     else
-        engine.simulator = std::make_unique<GenericSimulator>(engine.model, std::move(copy), engine.n_samples);
+        engine.simulator = generic_simulator(engine.model, inputs, engine.n_samples, level ? level : BEST);
 }
 
 // Every neuron's last bit; the others lie below it in each field.

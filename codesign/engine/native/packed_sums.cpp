@@ -7,7 +7,7 @@ namespace codesign::engine {
 
 namespace {
 
-// What a neuron's sum is made of, for Striker: see Leaves in unit.h.
+// What a neuron's sum is made of, for Striker: see LaneNeuron in lane_strikes.cpp.
 class PackedNeuron {
   public:
     PackedNeuron(const Block &block, const Kernels &kernels, const PackedParameters &parameters,

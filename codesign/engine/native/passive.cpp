@@ -58,30 +58,6 @@ Int hard(const Layer &layer, Int value) {
     return Cast(frac, layer.result)(sigmoid);
 }
 
-void pooled(const Layer &layer, const Int *values, Int *leaving) {
-    const Window &window = layer.window;
-    const bool largest = layer.kind == Kind::MAX_POOL;
-    const FixedPoint &source = layer.source_types[0];
-    const Cast to_result(largest ? source.frac : layer.accumulator.frac, layer.result);
-    const Cast to_sum(source.frac, largest ? layer.result : layer.accumulator);
-    const std::int32_t *places = window.places.data();
-    for (int pixel = 0; pixel < layer.pixels; ++pixel, places += window.n_places)
-        for (int channel = 0; channel < window.channels; ++channel) {
-            Int found = largest ? source.min_raw() : 0;
-            Int inside = 0;
-            for (int place = 0; place < window.n_places; ++place) {
-                if (places[place] < 0)
-                    continue;
-                const Int value = values[std::ptrdiff_t(places[place]) * window.channels + channel];
-                found = largest ? std::max(found, value) : added(found, to_sum(value));
-                ++inside;
-            }
-            if (!largest)
-                found = inside ? wrap(found, layer.accumulator) / inside : 0; // towards zero
-            *leaving++ = to_result(found);
-        }
-}
-
 // The top log2(size) bits of the stored word, as an unsigned number.
 std::size_t top_bits(Int value, const FixedPoint &of, std::size_t size) {
     int bits = 0;
@@ -120,17 +96,6 @@ void softmax(const Layer &layer, const Int *values, Int *leaving) {
         leaving[k] = to_result(multiplied(leaving[k], inverse));
 }
 
-void wired(const Layer &layer, const Int *values, Int *leaving) {
-    const int first = layer.source_sizes[0];
-    const Cast casts[2] = {Cast(layer.source_types[0].frac, layer.result),
-                           Cast(layer.source_types.back().frac, layer.result)};
-    for (int k = 0; k < layer.n_out; ++k) {
-        const int at = layer.wiring[std::size_t(k)];
-        const Int value = at < 0 ? 0 : values[at];
-        leaving[k] = casts[at >= first](value);
-    }
-}
-
 } // namespace
 
 bool is_elementwise(const Layer &layer) { return layer.kind == Kind::RELU || layer.kind == Kind::ACTIVATION; }
@@ -167,28 +132,13 @@ Int activated(const Layer &layer, Int value) {
     return Cast(layer.tables[0].type.frac, to)(looked_up(layer, value));
 }
 
-void passed(const Layer &layer, const Int *values, Int *leaving) {
-    switch (layer.kind) {
-    case Kind::RELU:
-    case Kind::ACTIVATION:
-        for (int k = 0; k < layer.n_out; ++k)
-            leaving[k] = activated(layer, values[k]);
-        return;
-    case Kind::MAX_POOL:
-    case Kind::AVERAGE_POOL:
-        return pooled(layer, values, leaving);
-    case Kind::SOFTMAX:
+void of_sample(const Layer &layer, const Int *values, Int *leaving) {
+    if (layer.kind == Kind::SOFTMAX)
         return softmax(layer, values, leaving);
-    case Kind::ARGMAX: {
-        const Cast one(0, layer.result);
-        const std::ptrdiff_t first = std::max_element(values, values + layer.n_in) - values;
-        for (int k = 0; k < layer.n_out; ++k)
-            leaving[k] = one(k == first);
-        return;
-    }
-    default:
-        wired(layer, values, leaving);
-    }
+    const Cast one(0, layer.result);
+    const std::ptrdiff_t first = std::max_element(values, values + layer.n_in) - values;
+    for (int k = 0; k < layer.n_out; ++k)
+        leaving[k] = one(k == first);
 }
 
 } // namespace codesign::engine

@@ -1,4 +1,5 @@
-// Layers that compute no sums: the twin of codesign/network/passive.py.
+// Layers that compute no sums, a value or a sample at a time: with lane_passive.h the twin of
+// codesign/network/passive.py.
 #ifndef CODESIGN_ENGINE_PASSIVE_H_
 #define CODESIGN_ENGINE_PASSIVE_H_
 
@@ -10,8 +11,8 @@ namespace codesign::engine {
 bool is_elementwise(const Layer &layer);
 Int activated(const Layer &layer, Int value);
 
-// What a layer makes of one sample's values: (n_in,) -> (n_out,).
-void passed(const Layer &layer, const Int *values, Int *leaving);
+// What a softmax or an argmax makes of one sample's values: (n_in,) -> (n_out,).
+void of_sample(const Layer &layer, const Int *values, Int *leaving);
 
 } // namespace codesign::engine
 

@@ -38,7 +38,7 @@ class Simulator {
     virtual std::unique_ptr<Worker> worker() const = 0;
     // Fault-free logits, (n_samples, n_out).
     virtual const std::vector<Int> &golden() const = 0;
-    // 0 where sums are added in 64 bits, else the level of the kernels in use.
+    // 0 for the generic simulator, else the level of the kernels in use.
     virtual int level() const { return 0; }
 };
 

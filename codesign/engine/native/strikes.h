@@ -39,11 +39,13 @@ struct Strike {
     bool on_adder() const { return span.size() > 1; }
 };
 
-// `N` is what finds products, leaves and partial sums: see Leaves in unit.h.
+// `N` is what finds products, leaves and partial sums: see LaneNeuron in lane_strikes.cpp.
 class Striker {
   public:
     // The voted sum of a neuron that the uses [first, last) strike; fault-free it is `sum`.
     template <class N> Int struck(const Layer &layer, const Use *first, const Use *last, Int sum, const N &neuron) {
+        if (strikes_one_copy(layer, first, last))
+            return flipped(layer, first, last, sum, neuron);
         strikes_.clear();
         collect_products(layer, first, last, neuron);
         for (const Use *use = first; use != last; ++use)
@@ -53,6 +55,40 @@ class Striker {
     }
 
   private:
+    // Nothing is hardened, so only the first copy counts, and only adders of sums that wrap are struck.
+    static bool strikes_one_copy(const Layer &layer, const Use *first, const Use *last) {
+        return !layer.saturates() && !layer.hardened(first->neuron) &&
+               std::none_of(first, last, [](const Use &use) { return use.on_product; });
+    }
+
+    // The shortest spans first: an adder's bit is flipped in what the flips before it have left.
+    template <class N> Int flipped(const Layer &layer, const Use *first, const Use *last, Int sum, const N &neuron) {
+        flips_.clear();
+        for (const Use *use = first; use != last; ++use) {
+            if (layer.recomputes() && use->replica > 0)
+                continue;
+            const Span span = layer.spans[std::size_t(use->place)];
+            std::size_t at = flips_.size();
+            flips_.emplace_back();
+            for (; at > 0 && flips_[at - 1].span.size() > span.size(); --at)
+                flips_[at] = flips_[at - 1];
+            flips_[at] = {span, use->bit, 0};
+        }
+        for (std::size_t k = 0; k < flips_.size(); ++k) {
+            Flip &flip = flips_[k];
+            Int value = neuron.partial(flip.span);
+            for (std::size_t earlier = 0; earlier < k; ++earlier) {
+                const Flip &inner = flips_[earlier];
+                const bool within = inner.span.first >= flip.span.first && inner.span.end <= flip.span.end;
+                value = added(value, within ? inner.delta : 0);
+            }
+            const Word one = Word(1) << flip.bit;
+            flip.delta = Int(Word(value) & one ? -one : one);
+            sum = added(sum, flip.delta);
+        }
+        return wrap(sum, layer.accumulator);
+    }
+
     static Strike adder_strike(const Layer &layer, const Use &use);
     static Strike product_strike(const Layer &layer, const Use &use, Int before, Int after);
 
@@ -122,6 +158,13 @@ class Striker {
     Int leaf_delta(int leaf, int copy) const;
     Int adder_mask(int end, int copy) const;
 
+    struct Flip {
+        Span span;
+        int bit;
+        Int delta; // modulo the accumulator's range
+    };
+
+    std::vector<Flip> flips_;
     std::vector<Strike> strikes_;
     std::vector<Use> products_;
 };
