@@ -31,7 +31,7 @@ _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-fPI
 _LINKED = ("-shared", "-Wl,-Bsymbolic")
 _AVX2 = ("-mavx2", "-mbmi", "-mbmi2", "-mlzcnt", "-mpopcnt")
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mprefer-vector-width=512")
-_OF_FILE = {"kernels_avx2": _AVX2, "kernels_avx512": (*_AVX2, *_AVX512)}
+_OF_FILE = {"kernels_avx2": _AVX2, "kernels_avx512": (*_AVX2, *_AVX512), "kernels_avx512_conv": (*_AVX2, *_AVX512)}
 _SANITIZED = ("-std=c++17", "-O1", "-g", "-ffp-contract=off", "-fPIC", "-pthread", "-fno-omit-frame-pointer")
 
 

@@ -204,8 +204,10 @@ Block sums_block(const Layer &layer, int index, int in_stride) {
             block.by_input[std::size_t(k) * std::size_t(block.n_pad) + std::size_t(j)] = std::int8_t(weight);
         }
     }
-    if (!block.dense())
+    if (!block.dense()) {
         set_runs(block);
+        block.convolution = convolution_of(layer);
+    }
     for (std::size_t k = 0; block.k_pad == LINE && k < layer.spans.size(); ++k) {
         const auto below = [](int leaf) { return leaf > LINE ? ~Word(0) : (Word(1) << std::max(leaf - 1, 0)) - 1; };
         block.span_masks.push_back(below(layer.spans[k].end) & ~below(layer.spans[k].first));
