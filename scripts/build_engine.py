@@ -34,6 +34,7 @@ _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"
 _OF_FILE = {
     "kernels_avx2": _AVX2,
     "kernels_avx512": (*_AVX2, *_AVX512),
+    "kernels_avx512_conv": (*_AVX2, *_AVX512),
     "lanes_avx2": _AVX2,
     "lanes_avx512": (*_AVX2, *_AVX512),
 }

@@ -1,6 +1,7 @@
 #include "block.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "passive.h"
@@ -59,9 +60,10 @@ void set_overflow(const FixedPoint &to, Requantise &how) {
 bool holds_every_sum(const Layer &layer) {
     const FixedPoint &x = layer.source_types[0], &w = layer.weight.type;
     const double largest = double(std::max(x.max_raw(), -x.min_raw())) * double(-std::min(w.min_raw(), -w.max_raw()));
-    const Cast start(layer.bias.type.frac, layer.accumulator);
-    const double bias =
-        double(std::max(std::abs(start(layer.bias.type.max_raw())), std::abs(start(layer.bias.type.min_raw()))));
+    // Before it is brought into the range: biases between the extremes may be larger there than the extremes. One more
+    // for the rounding.
+    const FixedPoint &b = layer.bias.type;
+    const double bias = std::ldexp(double(-std::min(b.min_raw(), -b.max_raw())), layer.accumulator.frac - b.frac) + 1;
     return largest * layer.fan_in + bias <= double(layer.accumulator.max_raw()) &&
            (layer.accumulator.is_signed || (!x.is_signed && !w.is_signed && !layer.bias.type.is_signed));
 }
@@ -201,8 +203,10 @@ Block sums_block(const Layer &layer, int index, int in_stride) {
             block.by_input[std::size_t(k) * std::size_t(block.n_pad) + std::size_t(j)] = std::int8_t(weight);
         }
     }
-    if (!block.dense())
+    if (!block.dense()) {
         set_runs(block);
+        block.convolution = convolution_of(layer);
+    }
     for (std::size_t k = 0; block.k_pad == LINE && k < layer.spans.size(); ++k) {
         const auto below = [](int leaf) { return leaf > LINE ? ~Word(0) : (Word(1) << std::max(leaf - 1, 0)) - 1; };
         block.span_masks.push_back(below(layer.spans[k].end) & ~below(layer.spans[k].first));

@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "convolution.h"
 #include "kernels.h"
 #include "model.h"
 
@@ -75,10 +76,11 @@ struct Block {
     bool last = false;
 
     PackedParameters parameters;
-    Lines<std::int8_t> by_input;           // (k_pad, n_pad), for updates of sums
-    std::vector<Run> runs;                 // the operands of every pixel, k_pad bytes apart, of a convolution
-    std::vector<std::size_t> first_run;    // of each pixel, and the end
-    Bytes padding;                         // what stands for an absent pixel
+    Lines<std::int8_t> by_input;        // (k_pad, n_pad), for updates of sums
+    std::vector<Run> runs;              // the operands of every pixel, k_pad bytes apart, of a convolution
+    std::vector<std::size_t> first_run; // of each pixel, and the end
+    Bytes padding;                      // what stands for an absent pixel
+    Convolution convolution;
     std::vector<std::uint64_t> span_masks; // products that each adder sums, where they are at most 64
     Requantise requantise;
     bool vectors = false; // requantise is the whole chain

@@ -1,3 +1,4 @@
+#include "kernels_conv.h"
 #include "kernels_portable.h"
 
 namespace codesign::engine {
@@ -32,5 +33,7 @@ const Kernels &kernels_up_to(int &level) {
     level = 1;
     return kernels_plain();
 }
+
+const ConvKernels *conv_kernels(int level) { return level >= 3 ? conv_kernels_avx512() : nullptr; }
 
 } // namespace codesign::engine

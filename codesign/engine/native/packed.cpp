@@ -66,12 +66,20 @@ void settle(Block &block) {
     block.vectors = block.chain.as_requantise(block.requantise);
 }
 
+// A pooling may come before the rounding where that keeps the order of sums.
+void join(const Block &pool, Block &block) {
+    const bool keeps_order = block.vectors && !block.requantise.wraps && block.requantise.sum_spare == 0;
+    if (keeps_order && block.convolution.regular)
+        add_pooling(*pool.layer, block.convolution);
+}
+
 } // namespace
 
 bool PackedSimulator::takes(const Model &model) { return !blocks_of(model).empty(); }
 
 PackedSimulator::PackedSimulator(const Model &model, const std::vector<Int> &inputs, int n_samples, int level)
-    : model_(model), n_samples_(n_samples), level_(level), kernels_(&kernels_up_to(level_)), blocks_(blocks_of(model)) {
+    : model_(model), n_samples_(n_samples), level_(level), kernels_(&kernels_up_to(level_)),
+      conv_kernels_(::codesign::engine::conv_kernels(level_)), blocks_(blocks_of(model)) {
     const int stride = rounded_up(model.n_in, 64), offset = offset_of(model.input_type);
     inputs_.assign(std::size_t(n_samples) * std::size_t(stride) + SLACK, 0);
     for (int sample = 0; sample < n_samples; ++sample)
@@ -80,6 +88,8 @@ PackedSimulator::PackedSimulator(const Model &model, const std::vector<Int> &inp
                 std::uint8_t(inputs[std::size_t(sample) * std::size_t(model.n_in) + std::size_t(k)] + offset);
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
         settle(blocks_[b]);
+        if (b && blocks_[b].pools)
+            join(blocks_[b], blocks_[b - 1]);
         compute(b);
     }
 }
@@ -99,7 +109,8 @@ void PackedSimulator::compute(std::size_t number) {
     if (block.dense())
         block.sums.resize(n * row_sums);
     Lines<std::int32_t> of_sample(row_sums);
-    Bytes gathered(std::size_t(block.k_pad) + SLACK);
+    Bytes gathered(std::size_t(block.pixels) * std::size_t(block.k_pad) + SLACK);
+    std::vector<const std::uint8_t *> rows(std::size_t(block.pixels));
     for (int sample = 0; sample < n_samples_; ++sample) {
         const std::uint8_t *values = entering(number, sample);
         std::uint8_t *leaving = block.leaving.data() + (block.last ? 0 : std::size_t(sample) * out_stride);
@@ -109,11 +120,11 @@ void PackedSimulator::compute(std::size_t number) {
             continue;
         }
         std::int32_t *sums = block.dense() ? block.sums.data() + std::size_t(sample) * row_sums : of_sample.data();
-        for (int pixel = 0; pixel < block.pixels; ++pixel) {
-            const std::uint8_t *row = block.operands(*kernels_, values, pixel, gathered.data());
-            kernels_->multiply(&row, 1, block.parameters.packed.data(), block.k4, block.n_pad,
-                               block.parameters.start.data(), sums + std::ptrdiff_t(pixel) * block.n_pad);
-        }
+        for (int pixel = 0; pixel < block.pixels; ++pixel)
+            rows[std::size_t(pixel)] =
+                block.operands(*kernels_, values, pixel, gathered.data() + std::ptrdiff_t(pixel) * block.k_pad);
+        kernels_->multiply(rows.data(), block.pixels, block.parameters.packed.data(), block.k4, block.n_pad,
+                           block.parameters.start.data(), sums);
         if (!block.last) {
             block.leave(*kernels_, sums, block.pixels, leaving, block.neurons);
             continue;

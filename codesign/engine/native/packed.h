@@ -23,6 +23,7 @@ class PackedSimulator : public Simulator {
     int n_samples() const { return n_samples_; }
     const std::vector<Block> &blocks() const { return blocks_; }
     const Kernels &kernels() const { return *kernels_; }
+    const ConvKernels *conv_kernels() const { return conv_kernels_; } // null: there are none
     // Fault-free bytes of a sample that enter a block.
     const std::uint8_t *entering(std::size_t block, int sample) const;
 
@@ -32,6 +33,7 @@ class PackedSimulator : public Simulator {
     const Model &model_;
     int n_samples_, level_;
     const Kernels *kernels_;
+    const ConvKernels *conv_kernels_;
     Bytes inputs_;
     std::vector<Block> blocks_;
     std::vector<Int> golden_;

@@ -125,28 +125,6 @@ void PackedWorker::one_column(std::size_t number, int first, int end) {
     rows.column = neuron;
 }
 
-void PackedWorker::pool(std::size_t number) {
-    const Block &block = blocks_[number];
-    const Window &window = block.layer->window;
-    Rows &rows = rows_[number];
-    int at = 0;
-    for (const std::int32_t sample : touched_) {
-        std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
-        const std::uint8_t *golden = block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride;
-        if (const std::uint8_t *changed = changed_entering(number, sample, at))
-            kernels_.max_pool(changed, window.places.data(), block.pixels, window.n_places, block.neurons, row);
-        else
-            std::memcpy(row, golden, std::size_t(block.out_stride));
-        for (; flip_ != flip_end_ && flip_->row < (sample + 1) * block.pixels; ++flip_) {
-            std::uint8_t &byte = row[(flip_->row - sample * block.pixels) * block.neurons + flip_->neuron];
-            const Int value = Int(byte) - block.out_offset;
-            byte = std::uint8_t(wrap(value ^ (Int(1) << flip_->bit), block.layer->result) + block.out_offset);
-        }
-        if (std::memcmp(row, golden, std::size_t(block.n_out)) != 0)
-            rows.samples[std::size_t(rows.n++)] = sample;
-    }
-}
-
 void PackedWorker::dense_rows(std::size_t number) {
     const Block &block = blocks_[number];
     const bool other = !struck_[number].changed.empty();
@@ -204,95 +182,6 @@ void PackedWorker::multiply_some(std::size_t number) {
     for (std::size_t k = 0; !all && k < full_.size(); ++k)
         std::memcpy(sums_.data() + std::ptrdiff_t(full_[k]) * block.n_pad, sums + k * std::size_t(block.n_pad),
                     std::size_t(block.n_pad) * sizeof *sums);
-}
-
-void PackedWorker::mark_pixels(std::size_t number, int sample, const std::uint8_t *values,
-                               const std::uint8_t *changed) {
-    const Block &block = blocks_[number];
-    const Window &window = block.layer->window;
-    const bool all = !struck_[number].changed.empty() || block.last;
-    std::fill_n(changed_pixels_.begin(), block.pixels, std::uint8_t(all));
-    if (all)
-        return;
-    if (changed) {
-        const std::size_t channels = std::size_t(window.channels);
-        const std::int32_t *places = window.places.data();
-        for (int pixel = 0; pixel < block.pixels; ++pixel, places += window.n_places)
-            for (int place = 0; place < window.n_places && !changed_pixels_[std::size_t(pixel)]; ++place) {
-                if (places[place] < 0)
-                    continue;
-                const std::size_t from = std::size_t(places[place]) * channels;
-                changed_pixels_[std::size_t(pixel)] = std::memcmp(values + from, changed + from, channels) != 0;
-            }
-    }
-    const Int row = Int(sample) * block.pixels, end = row + block.pixels;
-    for (const Use *use = use_; use != use_end_ && use->row < end; ++use)
-        changed_pixels_[std::size_t(use->row - row)] = 1;
-    for (const Flip *vote = vote_; vote != vote_end_ && vote->row < end; ++vote)
-        changed_pixels_[std::size_t(vote->row - row)] = 1;
-    for (const Flip *flip = flip_; flip != flip_end_ && flip->row < end; ++flip)
-        changed_pixels_[std::size_t(flip->row - row)] = 1;
-}
-
-void PackedWorker::conv_rows(std::size_t number) {
-    const Block &block = blocks_[number];
-    const bool quiet = unstruck(), all = !struck_[number].changed.empty() && !block.last;
-    Rows &rows = rows_[number];
-    int at = 0;
-    for (const std::int32_t sample : touched_) {
-        const std::uint8_t *golden_values = simulator_.entering(number, sample);
-        const std::uint8_t *changed = changed_entering(number, sample, at);
-        const std::uint8_t *values = changed ? changed : golden_values;
-        if (quiet && all) {
-            all_pixels(number, sample, values);
-            continue;
-        }
-        mark_pixels(number, sample, golden_values, changed);
-        jobs_.clear();
-        full_.clear();
-        for (int pixel = 0; pixel < block.pixels; ++pixel) {
-            if (!changed_pixels_[std::size_t(pixel)])
-                continue;
-            std::uint8_t *buffer = gathered_.data() + std::ptrdiff_t(jobs_.size()) * block.k_pad;
-            full_.push_back(int(jobs_.size()));
-            jobs_.push_back({sample * block.pixels + pixel, block.operands(kernels_, values, pixel, buffer)});
-        }
-        multiply_some(number);
-        strike(number);
-        if (block.last) {
-            finish_logits(number);
-            continue;
-        }
-        std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
-        const std::uint8_t *golden = block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride;
-        if (int(jobs_.size()) == block.pixels) {
-            block.leave(kernels_, sums_.data(), block.pixels, row, block.neurons);
-        } else {
-            std::memcpy(row, golden, std::size_t(block.out_stride));
-            for (std::size_t k = 0; k < jobs_.size(); ++k)
-                block.leave(kernels_, sums_.data() + k * std::size_t(block.n_pad), 1,
-                            row + (jobs_[k].row - Int(sample) * block.pixels) * block.neurons, block.neurons);
-        }
-        flip_registers(number, row, block.out_stride);
-        if (std::memcmp(row, golden, std::size_t(block.n_out)) != 0)
-            rows.samples[std::size_t(rows.n++)] = sample;
-    }
-}
-
-void PackedWorker::all_pixels(std::size_t number, int sample, const std::uint8_t *values) {
-    const Block &block = blocks_[number];
-    const PackedParameters &p = parameters_[number];
-    Rows &rows = rows_[number];
-    kernels_.gather(block.runs.data(), block.runs.size(), values, block.padding.data(), gathered_.data());
-    for (int pixel = 0; pixel < block.pixels; ++pixel)
-        pointers_[std::size_t(pixel)] = gathered_.data() + std::ptrdiff_t(pixel) * block.k_pad;
-    kernels_.multiply(pointers_.data(), block.pixels, p.packed.data(), block.k4, block.n_pad, p.start.data(),
-                      sums_.data());
-    std::uint8_t *row = rows.bytes.data() + std::ptrdiff_t(rows.n) * block.out_stride;
-    block.leave(kernels_, sums_.data(), block.pixels, row, block.neurons);
-    const std::uint8_t *golden = block.leaving.data() + std::ptrdiff_t(sample) * block.out_stride;
-    if (std::memcmp(row, golden, std::size_t(block.n_out)) != 0)
-        rows.samples[std::size_t(rows.n++)] = sample;
 }
 
 } // namespace codesign::engine

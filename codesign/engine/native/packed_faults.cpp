@@ -84,12 +84,12 @@ bool PackedWorker::draw_adders(const FaultSpace &space, const Segment &segment, 
     if (segment.target != ACCUMULATOR || !segment.steps || !segment.uniform || !block.plain_adders())
         return false;
     Struck &struck = struck_[b];
-    struck.used = true;
     Bernoulli drawn = space.bernoulli(segment, trial, kernels_);
     Int numbers[Bernoulli::MOST];
     Decoded decoded[Bernoulli::MOST];
     const int reuse = block.layer->reuse, per_pass = block.layer->per_pass;
     while (const int n = drawn.next(numbers)) {
+        struck.used = true;
         kernels_.decode(segment.decoder, numbers, n, std::int32_t(segment.lowest[0]), decoded);
         const std::size_t from = struck.adders.size();
         struck.adders.resize(from + std::size_t(n));
@@ -115,12 +115,12 @@ bool PackedWorker::draw_flips(const FaultSpace &space, const Segment &segment, I
     const Block &block = blocks_[b];
     const int stage = block.pools ? 0 : block.chain.stage(segment.layer);
     Struck &struck = struck_[b];
-    struck.used = true;
     std::vector<Flip> &flips = segment.target == VOTER ? struck.votes : struck.flips;
     Bernoulli drawn = space.bernoulli(segment, trial, kernels_);
     Int numbers[Bernoulli::MOST];
     Decoded decoded[Bernoulli::MOST];
     while (const int n = drawn.next(numbers)) {
+        struck.used = true;
         kernels_.decode(segment.decoder, numbers, n, std::int32_t(segment.lowest[0]), decoded);
         const std::size_t from = flips.size();
         flips.resize(from + std::size_t(n));
@@ -137,7 +137,6 @@ bool PackedWorker::draw_parameters(const FaultSpace &space, const Segment &segme
     if (!stored || !segment.uniform || layer.protection.code != Code::NONE)
         return false;
     Struck &struck = struck_[b];
-    struck.used = true;
     Bernoulli drawn = space.bernoulli(segment, trial, kernels_);
     Int numbers[Bernoulli::MOST];
     Decoded decoded[Bernoulli::MOST];
@@ -149,6 +148,7 @@ bool PackedWorker::draw_parameters(const FaultSpace &space, const Segment &segme
             append_changed(layer, Target(segment.target), word.position, word.neuron, masks, struck.changed);
     };
     while (const int n = drawn.next(numbers)) {
+        struck.used = true;
         kernels_.decode(segment.decoder, numbers, n, std::int32_t(segment.lowest[0]), decoded);
         for (int k = 0; k < n; ++k) {
             if (decoded[k].neuron != word.neuron || decoded[k].position != word.position) {

@@ -52,6 +52,11 @@ PackedWorker::PackedWorker(const PackedSimulator &simulator)
     chunk_ = std::min(simulator.n_samples(), std::max(1, int(CHUNK_BYTES / widest) / TILE) * TILE);
     for (std::size_t b = 0; b < blocks_.size(); ++b)
         steps_.push_back(step_of(blocks_[b], parameters_[b], simulator.entering(b, 0)));
+    const ConvKernels *conv_kernels = simulator.conv_kernels();
+    for (const Block &block : blocks_)
+        batches_.push_back(conv_kernels && block.vectors && block.convolution.regular
+                               ? std::make_unique<Batches>(block, kernels_, *conv_kernels)
+                               : nullptr);
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
         // Room for a tile more than a chunk: rows are made in tiles and then kept or not.
         rows_[b].samples.resize(std::size_t(chunk_ + TILE));
@@ -130,6 +135,10 @@ void PackedWorker::run_chunk(int first, int end) {
 }
 
 void PackedWorker::run_block(std::size_t number, int first, int end) {
+    if (joined_ && joined_ == number) {
+        joined_ = 0;
+        return;
+    }
     const Block &block = blocks_[number];
     const bool enters = number > first_block_ && rows_[number - 1].n;
     if (number == first_block_ && number)
@@ -160,6 +169,8 @@ void PackedWorker::run_block(std::size_t number, int first, int end) {
         step(number);
     else if (block.dense())
         dense_rows(number);
+    else if (in_batches(number, quiet))
+        conv_batches(number);
     else
         conv_rows(number);
 }

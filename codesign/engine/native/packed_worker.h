@@ -3,8 +3,10 @@
 #define CODESIGN_ENGINE_PACKED_WORKER_H_
 
 #include <algorithm>
+#include <memory>
 
 #include "packed.h"
+#include "packed_batches.h"
 #include "parameters.h"
 #include "strikes.h"
 
@@ -123,6 +125,11 @@ class PackedWorker : public Worker {
     // A changed sample's bytes that enter a block, else null; `at` is the place in the rows, for ascending samples.
     const std::uint8_t *changed_entering(std::size_t number, int sample, int &at) const;
     void mark_pixels(std::size_t number, int sample, const std::uint8_t *values, const std::uint8_t *changed);
+    // Whether whole images are to be computed anew, without strikes, by kernels that do it in batches.
+    bool in_batches(std::size_t number, bool quiet);
+    void conv_batches(std::size_t number);
+    // Neurons that differ from the fault-free run in some sample.
+    void find_neurons(std::size_t number);
     // A convolution's sample anew, where no sum and no register is struck.
     void all_pixels(std::size_t number, int sample, const std::uint8_t *values);
     void multiply_some(std::size_t number);
@@ -148,9 +155,11 @@ class PackedWorker : public Worker {
 
     std::vector<PackedParameters> parameters_; // as they are read
     std::vector<DenseStep> steps_;
+    std::vector<std::unique_ptr<Batches>> batches_; // null where there are none
     std::vector<Struck> struck_;
     std::vector<Rows> rows_; // that leave each block
     std::size_t first_block_ = 0;
+    std::size_t joined_ = 0; // a pooling done with the convolution before it, 0: none
 
     // Of the chunk and the block at hand.
     std::vector<std::int32_t> touched_, slots_, values_, order_, deltas_;
