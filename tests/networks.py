@@ -5,6 +5,7 @@ structure (so that a failure shrinks) and fill arrays from a drawn seed (so that
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -121,9 +122,9 @@ def results(draw: st.DrawFn, frac: int) -> FixedPoint:
 
 @st.composite
 def accumulators(draw: st.DrawFn, frac: int) -> FixedPoint:
-    """Too narrow, too coarse, or ample for values of `frac` fractional bits; one in a few saturates."""
+    """Too narrow, too coarse, or ample for values of `frac` fractional bits; three in eight saturate."""
     width, frac = draw(st.integers(2, 24)), frac + draw(st.integers(-6, 3) | st.just(0))
-    overflow = draw(st.just(Overflow.WRAP) | st.just(Overflow.WRAP) | OVERFLOWS)
+    overflow = draw(st.just(Overflow.WRAP) | OVERFLOWS)
     return FixedPoint(width, width - frac, draw(SIGNS), draw(ROUNDINGS), overflow)
 
 
@@ -169,16 +170,23 @@ def divisors(number: int) -> list[int]:
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
+# A strategy of layers with a name, on a tensor of a name, shape and type.
+MoreLayers = Callable[[str, str, Shape, FixedPoint], st.SearchStrategy[Layer]]
+
+
 @st.composite
-def networks(draw: st.DrawFn, max_layers: int = 5) -> Network:
-    """A few layers of any kind on vectors, series or images, with shortcuts from earlier tensors."""
+def networks(draw: st.DrawFn, max_layers: int = 5, more: MoreLayers | None = None) -> Network:
+    """A few layers on vectors, series or images, with shortcuts from earlier tensors; every third is one of `more`."""
     input_type = draw(fixed_points((2, 12), (0, 8)))
     sides = draw(st.integers(0, 2))
     shape = (*(draw(st.integers(2, 4)) for _ in range(sides)), draw(st.integers(1, 9 if not sides else 3)))
     tensors = [(INPUT, shape, input_type)]
     layers: list[Layer] = []
     for index in range(draw(st.integers(1, max_layers))):
-        layers.append(draw(_next_layer(f"layer{index}", tensors)))
+        if more and draw(st.integers(0, 2)) == 0:
+            layers.append(draw(more(f"layer{index}", *tensors[-1])))
+        else:
+            layers.append(draw(_next_layer(f"layer{index}", tensors)))
         tensors.append((layers[-1].name, layers[-1].out_shape, layers[-1].result))
     if not any(layer.protectable for layer in layers):
         layers.append(draw(weighted("last", Kind.BATCHNORM, tensors[-1][1], tensors[-1][2], ())))
@@ -261,6 +269,16 @@ def faults(draw: st.DrawFn, network: Network, plan: ProtectionPlan, n_samples: i
     return tuple(int(value) for value in drawn[0])
 
 
+def drawn_list(network: Network, plan: ProtectionPlan, n_samples: int, seed: int, trial: int) -> FaultArray:
+    """Some 20 faults of a few targets, by the framework's own draw; every third list's are persistent."""
+    generator = np.random.default_rng([seed, trial])
+    targets = tuple(Target(t) for t in generator.choice(len(Target), generator.integers(1, 4), replace=False))
+    lifetime = Lifetime.PERSISTENT if trial % 3 == 2 else Lifetime.TRANSIENT
+    bits = FaultSpace(network, plan, FaultModel(targets, ber=0.0, lifetime=lifetime), n_samples).size
+    model = FaultModel(targets, ber=min(0.5, 20 / max(bits, 1)), lifetime=lifetime, seed=seed)
+    return FaultSpace(network, plan, model, n_samples).draw(trial)
+
+
 @dataclass(frozen=True)
 class Case:
     """A network, a plan, raw inputs of shape (n_samples, n_in), and a fault list."""
@@ -272,8 +290,8 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, max_faults: int = 12) -> Case:
-    network = draw(networks())
+def cases(draw: st.DrawFn, max_faults: int = 12, more: MoreLayers | None = None) -> Case:
+    network = draw(networks(more=more))
     plan = draw(plans(network))
     n_samples = draw(st.integers(1, 4))
     rows = draw(st.lists(faults(network, plan, n_samples), max_size=max_faults))

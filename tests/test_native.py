@@ -1,32 +1,25 @@
 """The compiled engine gives the NumPy engine's integers, draws the same faults, and counts and stops as it should."""
 
-import math
 import threading
-from collections import Counter
 
 import numpy as np
 import pytest
+from byte_networks import byte_cases, byte_networks, digits_like
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import (
-    PLAIN,
-    ROUNDINGS,
     SEEDS,
     Case,
     cases,
     crowded_cases,
-    crowds,
-    divisors,
-    faults,
-    fixed_points,
     lone_cases,
     networks,
     plans,
     random_raw,
-    results,
     small_inputs,
     small_network,
 )
+from passive_layers import passive
 
 from codesign.engine import binding
 from codesign.engine.compiled import KERNELS, Interrupted, NativeEngine
@@ -34,9 +27,9 @@ from codesign.engine.description import describe_space
 from codesign.engine.fast import EngineSimulator
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError
-from codesign.faults import FAULT, FaultModel, FaultSite, FaultSpace, Lifetime, Target, fault_array
+from codesign.faults import FAULT, FaultModel, FaultSite, FaultSpace, Lifetime, Target
 from codesign.fixed import FixedPoint, Overflow, Rounding
-from codesign.network import Kind, Layer, Network, Parameter, Shape, forward
+from codesign.network import Layer, Network, Parameter, forward
 from codesign.network.rules import TABLES_OF
 from codesign.network.tables import activation_table, exponential_table, inverse_table
 from codesign.protection import ProtectionPlan
@@ -62,7 +55,7 @@ def agree(case: Case, *kernels: str) -> None:
 
 
 @settings(max_examples=100)
-@given(cases())
+@given(cases() | cases(more=passive))
 def test_any_network_equals_the_numpy_engine(case: Case) -> None:
     agree(case, "avx512")
 
@@ -74,7 +67,7 @@ def test_faults_that_meet_in_one_neuron(case: Case) -> None:
 
 
 @settings(max_examples=30)
-@given(cases())
+@given(cases() | cases(more=passive))
 def test_it_equals_the_reference(case: Case) -> None:
     expected = ReferenceSimulator(case.network, case.plan, case.inputs).run(case.faults)
     assert NativeEngine(case.network, case.plan, case.inputs).run(case.faults).tolist() == expected.tolist()
@@ -186,94 +179,6 @@ def test_many_samples_of_wide_values(kernel: str, source: int, weight: int, mode
 # ---------------------------------------------------------------- networks of bytes, which have kernels of their own
 
 
-@st.composite
-def byte_networks(draw: st.DrawFn, max_layers: int = 6) -> Network:
-    """Chains of dense layers, convolutions, pooling and activations on values of at most 8 bits."""
-    source = input_type = draw(fixed_points((1, 8), (-2, 8)))
-    sides = draw(st.sampled_from([0, 0, 1, 2]))
-    shape = first = (*(draw(st.integers(2, 4)) for _ in range(sides)), draw(st.integers(1, 9 if sides else 70)))
-    layers: list[Layer] = []
-    behind_sum = False
-    for index in range(draw(st.integers(1, max_layers))):
-        kinds = ["dense"] if len(shape) == 1 else ["conv", "conv", "pool", "flat"]
-        kinds = kinds if source.width <= 8 else []
-        kinds += ["relu", "relu", "activation"] if behind_sum or not kinds else []
-        kind = draw(st.sampled_from(kinds))
-        layers.append(draw(_byte_layer(f"layer{index}", kind, shape, source)))
-        shape, source = layers[-1].out_shape, layers[-1].result
-        behind_sum = kind in ("dense", "conv") or (behind_sum and kind != "pool")
-    if not behind_sum or not any(layer.protectable for layer in layers):
-        layers += draw(_last_layers(shape, source))
-    return Network("bytes", input_type, tuple(layers), first)
-
-
-@st.composite
-def _byte_layer(draw: st.DrawFn, name: str, kind: str, shape: Shape, source: FixedPoint) -> Layer:
-    if kind in ("relu", "activation"):
-        near = source.frac + draw(st.integers(-8, 1))
-        to = draw(fixed_points((2, 8), (near, near)))
-        function = draw(st.sampled_from(["linear", "linear", "binary_tanh", "ternary_tanh"]))
-        return Layer.relu(name, shape, to) if kind == "relu" else Layer.activation(name, shape, function, to)
-    if kind == "flat":
-        return Layer.reshape(name, shape, (math.prod(shape),), source)
-    if kind == "pool":
-        kernel = draw(st.none() | st.just(tuple(min(2, size) for size in shape[:-1])))
-        padding = draw(st.sampled_from(["valid", "same"])) if source.signed else "valid"
-        return Layer.max_pool(name, shape, kernel, source, padding=padding)
-    return draw(_byte_sums(name, kind, shape, source))
-
-
-@st.composite
-def _byte_sums(draw: st.DrawFn, name: str, kind: str, shape: Shape, source: FixedPoint) -> Layer:
-    weight = draw(fixed_points((1, 8), (-1, 8), **PLAIN))
-    bias = draw(fixed_points((2, 12), (-1, 10), **PLAIN))
-    frac, width = source.frac + weight.frac, draw(st.integers(2, 30) | st.integers(14, 26))
-    accumulator = FixedPoint(width, width - frac, draw(st.booleans()) or draw(st.booleans()), draw(ROUNDINGS))
-    types = (accumulator, draw(st.none() | st.none() | results(frac)))
-    neurons = draw(st.integers(1, 5) | st.sampled_from([16, 17] if kind == "conv" else [16, 17, 33, 64]))
-    generator = np.random.default_rng(draw(SEEDS))
-
-    def parameter(of: FixedPoint, *sizes: int) -> Parameter:
-        return Parameter(random_raw(of, sizes, generator), of)
-
-    if kind == "dense":
-        reuse = draw(st.sampled_from(divisors(shape[0])))
-        pair = (parameter(weight, shape[0], neurons), parameter(bias, neurons))
-        return Layer.dense(name, *pair, *types, reuse_factor=reuse)
-    kernel = tuple(draw(st.integers(1, min(3, size))) for size in shape[:-1])
-    pair = (parameter(weight, *kernel, shape[-1], neurons), parameter(bias, neurons))
-    strides, padding = tuple(draw(st.integers(1, 2)) for _ in kernel), draw(st.sampled_from(["valid", "same"]))
-    reuse = draw(st.sampled_from(divisors(math.prod(kernel) * shape[-1])))
-    return Layer.conv(name, shape, *pair, *types, strides=strides, padding=padding, reuse_factor=reuse)
-
-
-@st.composite
-def _last_layers(draw: st.DrawFn, shape: Shape, source: FixedPoint) -> list[Layer]:
-    """What makes logits of any tensor."""
-    found = []
-    if source.width > 8:
-        source = FixedPoint(8, 11 - source.frac, False)
-        found.append(Layer.relu("small", shape, source))
-    if len(shape) > 1:
-        found.append(Layer.reshape("flat", shape, (math.prod(shape),), source))
-    generator, weight = np.random.default_rng(draw(SEEDS)), FixedPoint(8, 1)
-    n_in, accumulator = math.prod(shape), FixedPoint(24, 17 - source.frac)
-    pair = (random_raw(weight, (n_in, 3), generator), random_raw(weight, (3,), generator))
-    return [*found, Layer.dense("last", *(Parameter(raw, weight) for raw in pair), accumulator)]
-
-
-@st.composite
-def byte_cases(draw: st.DrawFn) -> Case:
-    network = draw(byte_networks())
-    plan = draw(plans(network))
-    n_samples = draw(st.integers(1, 5) | st.sampled_from([65, 130]))
-    inputs = random_raw(network.input_type, (n_samples, network.n_in), np.random.default_rng(draw(SEEDS)))
-    if draw(st.booleans()):
-        return Case(network, plan, inputs, draw(crowds(network, plan, n_samples)))
-    rows = draw(st.lists(faults(network, plan, n_samples), max_size=12))
-    return Case(network, plan, inputs, fault_array(rows))
-
-
 @settings(max_examples=60)
 @given(byte_cases())
 def test_packed_kernels_equal_the_numpy_engine(case: Case) -> None:
@@ -305,23 +210,6 @@ def test_packed_campaigns(
     _same_campaign(network, plan, inputs, model, data.draw(st.sampled_from(KERNELS)))
 
 
-def digits_like(seed: int = 5) -> tuple[Network, np.ndarray]:
-    """A 64-64-32-10 network of the widths that the kernels hold in registers, with 400 samples."""
-    generator = np.random.default_rng(seed)
-    weight, hidden, source = FixedPoint(8, 1), FixedPoint(8, 3, False, Rounding.RND_CONV, Overflow.SAT), None
-    source = FixedPoint(5, 1, False)
-    layers: list[Layer] = []
-    for index, (n_in, n_out) in enumerate([(64, 64), (64, 32), (32, 10)]):
-        before = hidden if index else source
-        accumulator = FixedPoint(before.width + 15, before.integer + 8)
-        raw = np.clip(generator.normal(0, 18, (n_in, n_out)), -128, 127).astype(np.int64)
-        bias = generator.integers(-50, 50, n_out)
-        layers.append(Layer.dense(f"fc{index}", Parameter(raw, weight), Parameter(bias, weight), accumulator))
-        if n_out > 10:
-            layers.append(Layer.relu(f"relu{index}", n_out, hidden))
-    return Network("digits_like", source, tuple(layers)), generator.integers(0, 17, (400, 64))
-
-
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(
     "model",
@@ -342,31 +230,6 @@ def test_a_network_that_fits_the_registers(kernel: str, model: FaultModel) -> No
     network, inputs = digits_like()
     _same_campaign(network, ProtectionPlan(), inputs, model, kernel)
     _same_campaign(network, ProtectionPlan.uniform(network, 8), inputs, model, kernel)
-
-
-@pytest.mark.slow
-def test_ten_thousand_cases() -> None:
-    """Networks and plans of both kinds, each under 30 lists that are drawn from a model of its own."""
-    compared: Counter[str] = Counter()
-
-    @settings(max_examples=340)
-    @given(networks() | byte_networks(), st.data(), SEEDS)
-    def compare(network: Network, data: st.DataObject, seed: int) -> None:
-        plan, generator = data.draw(plans(network)), np.random.default_rng(seed)
-        inputs = random_raw(network.input_type, (5, network.n_in), generator)
-        expected, engine = EngineSimulator(network, plan, inputs), NativeEngine(network, plan, inputs)
-        for trial in range(30):
-            targets = tuple(Target(t) for t in generator.choice(len(Target), generator.integers(1, 4), replace=False))
-            lifetime = Lifetime.PERSISTENT if trial % 3 == 2 else Lifetime.TRANSIENT
-            bits = FaultSpace(network, plan, FaultModel(targets, ber=0.0, lifetime=lifetime), len(inputs)).size
-            model = FaultModel(targets, ber=min(0.5, 20 / max(bits, 1)), lifetime=lifetime, seed=seed)
-            drawn = FaultSpace(network, plan, model, len(inputs)).draw(trial)
-            assert engine.run(drawn).tolist() == expected.run(drawn).tolist()
-            compared[engine.kernels] += 1
-
-    compare()
-    print(dict(compared))
-    assert compared.total() >= 10_000
 
 
 # ---------------------------------------------------------------- layers that compute no sums
@@ -429,34 +292,6 @@ def test_pooling_and_wiring() -> None:
         network = Network("images", source, (image, layer, last), (4, 6, 3))
         inputs = random_raw(source, (9, 72), generator)
         _same_campaign(network, ProtectionPlan(), inputs, FaultModel((Target.ACTIVATION,), ber=1e-3))
-
-
-# ---------------------------------------------------------------- what random cases cover
-
-
-def test_random_cases_cover_every_kind_mode_target_and_mechanism() -> None:
-    """The strategies of this file reach everything; `pytest -rP` shows how often."""
-    seen: Counter[str] = Counter()
-
-    @settings(max_examples=300, derandomize=True, database=None)
-    @given(cases() | crowded_cases() | byte_cases())
-    def look(case: Case) -> None:
-        for layer in case.network.layers:
-            seen[f"kind {layer.kind}"] += 1
-            if layer.accumulator:
-                seen[f"accumulator {layer.acc.rounding}"] += 1
-                seen[f"accumulator {layer.acc.overflow}"] += 1
-        for plan in case.plan.layers:
-            seen.update([f"mechanism {plan.mechanism}", f"scope {plan.scope}", f"parameters {plan.parameters}"])
-        seen.update(f"target {Target(target).label}" for target in case.faults["target"])
-
-    look()
-    print("\n".join(f"{name:28} {count:6}" for name, count in sorted(seen.items())))
-    elsewhere = {Kind.ACTIVATION, Kind.AVERAGE_POOL, Kind.SOFTMAX, Kind.ARGMAX, Kind.UPSAMPLE}
-    assert {f"kind {kind}" for kind in set(Kind) - elsewhere} <= set(seen)
-    assert {f"target {target.label}" for target in Target} <= set(seen)
-    assert {f"accumulator {mode}" for mode in (*Rounding, *Overflow)} <= set(seen)
-    assert len([name for name in seen if name.startswith(("mechanism", "scope", "parameters"))]) == 3 + 2 + 4
 
 
 # ---------------------------------------------------------------- draws

@@ -1,0 +1,91 @@
+"""Thousands of random networks, plans and fault lists: every kernel of the compiled engine has NumPy's integers."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from byte_networks import byte_networks, digits_like
+from coverage_table import TARGETS, Cell, Coverage, Table, cells_of, cells_of_faults
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from networks import SEEDS, drawn_list, networks, plans, random_raw
+from passive_layers import passive
+
+from codesign.engine.compiled import KERNELS, NativeEngine
+from codesign.engine.fast import EngineSimulator
+from codesign.network import Kind, Network
+from codesign.protection import Mechanism, ProtectionPlan
+
+# Of what the packed kernels take; all else is the generic simulator's.
+PACKED = (Kind.DENSE, Kind.CONV, Kind.RELU, Kind.ACTIVATION, Kind.MAX_POOL, Kind.RESHAPE)
+WAYS = "ways to compute, and what they computed"
+SAMPLES = 5
+# Networks that are drawn from one seed.
+ROUND = 40
+
+
+@cache
+def kernels() -> tuple[str, ...]:
+    """What this machine has: it takes the best that there is below the one asked for."""
+    network, inputs = digits_like()
+    best = NativeEngine(network, ProtectionPlan(), inputs[:1]).kernels
+    return KERNELS[: KERNELS.index(best) + 1]
+
+
+def ways() -> Table:
+    """The kernels, and what they computed."""
+    columns = ("cases", *map(str, PACKED), *TARGETS, *map(str, Mechanism))
+    return Table(WAYS, kernels(), columns)
+
+
+def cells_of_way(kernel: str, cells: set[Cell]) -> set[Cell]:
+    """What a kernel reaches with a case that has these cells."""
+    found = {(WAYS, kernel, "cases")}
+    for title, row, column in cells:
+        if title.startswith("layers"):
+            found |= {(WAYS, kernel, row), (WAYS, kernel, column)}
+        elif title.startswith("neurons"):
+            found.add((WAYS, kernel, row.split()[0]))
+    return found
+
+
+def compare(wanted: int, lists: int, *, complete: bool) -> Coverage:
+    """At least as many cases as wanted, the same ones every time, and on until no cell is empty or twice as many."""
+    covered = Coverage((ways(),))
+
+    @settings(max_examples=ROUND, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(networks(more=passive) | networks() | byte_networks(), st.data(), SEEDS)
+    def check(network: Network, data: st.DataObject, number: int) -> None:
+        plan, generator = data.draw(plans(network)), np.random.default_rng(number)
+        inputs = random_raw(network.input_type, (SAMPLES, network.n_in), generator)
+        expected = EngineSimulator(network, plan, inputs)
+        engines = [NativeEngine(network, plan, inputs, kernel) for kernel in kernels()]
+        if {engine.kernels for engine in engines} == {"generic"}:
+            del engines[1:]
+        cells = cells_of(network, plan)
+        for trial in range(lists):
+            faults = drawn_list(network, plan, SAMPLES, number, trial)
+            reached, logits = cells | cells_of_faults(network, plan, faults), expected.run(faults).tolist()
+            for engine in engines:
+                assert engine.run(faults).tolist() == logits, (engine.kernels, trial)
+            covered.add(reached.union(*(cells_of_way(engine.kernels, reached) for engine in engines)))
+
+    try:
+        for number in range(2 * wanted // (ROUND * lists)):
+            if covered.cases < wanted or (complete and covered.empty()):
+                seed(number)(check)()
+    finally:
+        print(covered)
+    return covered
+
+
+def test_hundreds_of_cases() -> None:
+    assert compare(400, 10, complete=False).cases >= 400
+
+
+@pytest.mark.slow
+def test_ten_thousand_cases() -> None:
+    """`pytest -s` shows the tables of what they reach."""
+    covered = compare(10_000, 12, complete=True)
+    assert covered.cases >= 10_000
+    assert covered.empty() == []
