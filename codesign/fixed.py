@@ -176,7 +176,12 @@ def rescale(raw: ArrayLike, frac: int, to: FixedPoint) -> Ints:
 
 
 def cast(raw: ArrayLike, source: FixedPoint, to: FixedPoint) -> Ints:
-    """Assign raw integers of one type to another, as C++ assignment between `ap_fixed` types does."""
+    """Assign raw integers of one type to another, as C++ assignment between `ap_fixed` types does.
+
+    From a type to itself C++ copies: a word that SAT_SYM never gives, but a fault may, stays what it is.
+    """
+    if source == to:
+        return np.asarray(raw, np.int64)
     return rescale(raw, source.frac, to)
 
 

@@ -49,6 +49,11 @@ def leaf(value: int, frac: int, to: FixedPoint) -> int:
     return pattern(exact_cast(real(value, frac), to), to.width)
 
 
+def assigned(value: int, source: FixedPoint, to: FixedPoint) -> int:
+    """The pattern that a number of one type becomes in another; from a type to itself it is copied."""
+    return pattern(value, to.width) if source == to else leaf(value, source.frac, to)
+
+
 @dataclass(frozen=True)
 class Sum:
     """`cut` bits that exist once, and what lies above them in each copy."""
@@ -189,7 +194,7 @@ class Hardware:
         layer, register = self.layer, (use.sample, use.pixel)
         total = self.neuron_sum(self.operands(tensors, use), use)
         total ^= self.struck_bits((Target.VOTER, use.neuron, 0, 0), *register)
-        result = leaf(number(total, layer.acc), layer.acc.frac, layer.result)
+        result = assigned(number(total, layer.acc), layer.acc, layer.result)
         result ^= self.struck_bits((Target.ACTIVATION, use.neuron, 0, 0), *register)
         return number(result, layer.result)
 
@@ -248,11 +253,11 @@ class Hardware:
         """All passes of a unit."""
         if self.layer.kind is Kind.ADD:
             first, second = (
-                split([leaf(x, source.frac, self.layer.acc)] * len(unit.copies), unit.cut)
+                split([assigned(x, source, self.layer.acc)] * len(unit.copies), unit.cut)
                 for x, source in zip(operands, self.sources, strict=True)
             )
             return self.of_pass([first, second], use, unit, use.pixel)
-        bias = leaf(self.biases[use.neuron], self.layer.b.type.frac, self.layer.acc)
+        bias = assigned(self.biases[use.neuron], self.layer.b.type, self.layer.acc)
         total = split([bias] * len(unit.copies), unit.cut)
         for number_of_pass in range(unit.passes):
             step, begin = use.pixel * unit.passes + number_of_pass, number_of_pass * unit.per_pass

@@ -13,7 +13,7 @@ namespace {
 // Whether a cast changes no value.
 bool same_values(const FixedPoint &from, const FixedPoint &to) {
     return from.frac == to.frac && from.width == to.width && from.is_signed == to.is_signed &&
-           to.overflow != Overflow::SAT_SYM;
+           assigned(from, to).overflow != Overflow::SAT_SYM;
 }
 
 // The rounding of one cast by addition and shift. False for modes that look at the sign, of values that have one.
@@ -110,7 +110,7 @@ int Chain::stage(int index) const {
 
 Int Chain::leave(Int sum, const Int *masks) const {
     const Layer &head = *layers_[0];
-    Int value = Cast(head.accumulator.frac, head.result)(sum);
+    Int value = Cast(head.accumulator, head.result)(sum);
     for (std::size_t k = 0; k < layers_.size(); ++k) {
         if (k)
             value = activated(*layers_[k], value);
@@ -127,7 +127,8 @@ bool Chain::is_identity() const {
 
 bool Chain::as_requantise(Requantise &how) const {
     const Layer &head = *layers_[0];
-    const FixedPoint &from = head.accumulator, &to = result();
+    const FixedPoint &from = head.accumulator;
+    const FixedPoint to = assigned(layers_.size() > 1 ? layers_.back()->source_types[0] : from, result());
     how = Requantise();
     how.sum_signed = from.is_signed;
     how.sum_spare = holds_every_sum(head) ? 0 : 32 - from.width;
@@ -193,7 +194,7 @@ Block sums_block(const Layer &layer, int index, int in_stride) {
     p.start.assign(std::size_t(block.n_pad), 0);
     p.biases.assign(std::size_t(block.neurons), 0);
     block.by_input.assign(std::size_t(block.k_pad) * std::size_t(block.n_pad), 0);
-    const Cast start(layer.bias.type.frac, layer.accumulator);
+    const Cast start(layer.bias.type, layer.accumulator);
     for (int j = 0; j < block.neurons; ++j) {
         p.biases[std::size_t(j)] = start(layer.bias.raw[std::size_t(j)]);
         p.start[std::size_t(j)] = std::int32_t(p.biases[std::size_t(j)]);
@@ -237,7 +238,7 @@ void set_weight(const Block &block, int k, int neuron, Int before, Int after, Pa
 }
 
 void set_bias(const Block &block, int neuron, Int before, Int after, PackedParameters &parameters) {
-    const Cast cast(block.layer->bias.type.frac, block.layer->accumulator);
+    const Cast cast(block.layer->bias.type, block.layer->accumulator);
     const Int delta = cast(after) - cast(before);
     parameters.biases[std::size_t(neuron)] += delta;
     std::int32_t &start = parameters.start[std::size_t(neuron)];

@@ -86,10 +86,20 @@ inline Int round_shift(Int value, int shift, Rounding rounding) {
     return floor + Int(up);
 }
 
-// Assignment of integers with `frac` fractional bits to a type: rounding, then overflow.
+// What assignment from one type to another does: from a type to itself C++ copies, so that a word that SAT_SYM never
+// gives, but a fault may, stays what it is.
+inline FixedPoint assigned(const FixedPoint &from, FixedPoint to) {
+    if (from == to)
+        to.overflow = Overflow::WRAP;
+    return to;
+}
+
+// Assignment to a type: rounding, then overflow. Without a type to assign from it is of integers with `frac`
+// fractional bits.
 class Cast {
   public:
     Cast() = default;
+    Cast(const FixedPoint &from, const FixedPoint &to) : Cast(from.frac, assigned(from, to)) {}
     Cast(int frac, const FixedPoint &to) : to_(to), shift_(frac - to.frac) {
         // The bounds of the NumPy model: beyond them int64 does not hold the shifted value.
         if (shift_ > 62 || shift_ < -MAX_WIDTH)

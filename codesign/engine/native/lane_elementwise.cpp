@@ -51,7 +51,7 @@ template <class T> Int LaneElementwise<T>::value(int index, int row, Int value) 
     if (layer.kind != Kind::BATCHNORM)
         return activated(layer, value);
     const std::size_t neuron = std::size_t(row % layer.neurons);
-    const Cast to_leaf(layer.product_frac(), layer.accumulator), to_result(layer.accumulator.frac, layer.result);
+    const Cast to_leaf(layer.product_frac(), layer.accumulator), to_result(layer.accumulator, layer.result);
     const Int leaf = to_leaf(multiplied(value, plan.by_neuron[neuron]));
     return to_result(fit(added(plan.starts[neuron], leaf), layer.accumulator));
 }

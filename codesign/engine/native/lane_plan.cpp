@@ -104,7 +104,7 @@ template <class T> LanePlan<T>::LanePlan(const Layer &of) : layer(&of) {
         return;
     }
     const bool sums = of.computes() || of.kind == Kind::AVERAGE_POOL;
-    leave = LaneCast<T>(sums ? of.accumulator.frac : of.source_types[0].frac, of.result);
+    leave = LaneCast<T>(sums ? of.accumulator : of.source_types[0], of.result);
     leave.relu = of.kind == Kind::RELU;
     if (sums) {
         leave.wrap_first(of.accumulator);
@@ -114,7 +114,7 @@ template <class T> LanePlan<T>::LanePlan(const Layer &of) : layer(&of) {
         take_parameters();
     else
         for (const FixedPoint &source : of.source_types)
-            enter.emplace_back(source.frac, sums ? of.accumulator : of.result);
+            enter.emplace_back(source, sums ? of.accumulator : of.result);
 }
 
 template <class T> void LanePlan<T>::take_parameters() {

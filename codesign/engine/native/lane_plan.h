@@ -32,7 +32,7 @@ template <class T> struct LanePlan {
     T table_offset = 0;
 
     T scaled(Int weight) const { return T(shift < 64 ? shifted_left(weight, shift) : 0); }
-    T start(Int bias) const { return T(Cast(layer->bias.type.frac, layer->accumulator)(bias)); }
+    T start(Int bias) const { return T(Cast(layer->bias.type, layer->accumulator)(bias)); }
 
   private:
     void take_parameters();

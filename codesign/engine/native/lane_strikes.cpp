@@ -17,7 +17,7 @@ template <class T> class LaneNeuron {
 
     Int leaf(int index) const {
         if (!layer_.has_weights())
-            return Cast(layer_.product_frac(index), layer_.accumulator)(operands_[index]);
+            return Cast(layer_.source_types[std::size_t(index)], layer_.accumulator)(operands_[index]);
         return index == 0 ? Int(start_) : Cast(layer_.product_frac(), layer_.accumulator)(product(index - 1));
     }
 

@@ -177,7 +177,7 @@ template <class T> void LaneWorker<T>::leave_sums(int index) {
             elementwise_.rows(next, first, n, values, values, lanes);
         tile_.settle(last, first, n);
     }
-    const Cast cast(plan.layer->accumulator.frac, plan.layer->result);
+    const Cast cast(plan.layer->accumulator, plan.layer->result);
     for (const auto &single : strikes_.singles()) {
         Int value = cast(single.sum);
         for (int next = index + 1; next <= last; ++next)

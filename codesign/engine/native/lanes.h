@@ -18,6 +18,7 @@ template <class T> struct LaneCast {
 
     LaneCast() = default;
     LaneCast(int frac, const FixedPoint &to);
+    LaneCast(const FixedPoint &from, const FixedPoint &to) : LaneCast(from.frac, assigned(from, to)) {}
 
     bool wraps_first = false, first_signed = true;
     int first_spare = 0; // bits of T that the accumulator does not have

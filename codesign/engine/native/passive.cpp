@@ -81,15 +81,14 @@ void softmax(const Layer &layer, const Int *values, Int *leaving) {
     const Parameter &exponentials = layer.tables[0], &inverses = layer.tables[1];
     const std::size_t size = exponentials.raw.size();
     const Int largest = *std::max_element(values, values + layer.n_in);
-    const Cast to_sum(exponentials.type.frac, layer.accumulator);
+    const Cast to_sum(exponentials.type, layer.accumulator);
     for (int k = 0; k < layer.n_in; ++k) {
         const std::size_t place = layer.has_norm
                                       ? top_bits(Cast(source.frac, layer.norm)(largest - values[k]), layer.norm, size)
                                       : top_bits(values[k], source, size);
         leaving[k] = to_sum(exponentials.raw[place]);
     }
-    const Int total =
-        Cast(layer.accumulator.frac, layer.inverse_input)(tree_sum(leaving, layer.n_in, layer.accumulator));
+    const Int total = Cast(layer.accumulator, layer.inverse_input)(tree_sum(leaving, layer.n_in, layer.accumulator));
     const Int inverse = inverses.raw[top_bits(total, layer.inverse_input, inverses.raw.size())];
     const Cast to_result(layer.accumulator.frac + inverses.type.frac, layer.result);
     for (int k = 0; k < layer.n_in; ++k)
@@ -103,10 +102,10 @@ bool is_elementwise(const Layer &layer) { return layer.kind == Kind::RELU || lay
 Int activated(const Layer &layer, Int value) {
     const FixedPoint &source = layer.source_types[0], &to = layer.result;
     if (layer.kind == Kind::RELU)
-        return Cast(source.frac, to)(std::max<Int>(value, 0));
+        return Cast(source, to)(std::max<Int>(value, 0));
     switch (layer.function) {
     case Function::LINEAR:
-        return Cast(source.frac, to)(value);
+        return Cast(source, to)(value);
     case Function::BINARY_TANH:
         return Cast(0, to)(value >= 0 ? 1 : -1);
     case Function::TERNARY_TANH:
@@ -116,11 +115,11 @@ Int activated(const Layer &layer, Int value) {
         return hard(layer, value);
     case Function::LEAKY_RELU:
         if (value > 0)
-            return Cast(source.frac, to)(value);
+            return Cast(source, to)(value);
         return scaled(value, source.frac, layer.tables[0], to);
     case Function::ELU:
         if (value >= 0)
-            return Cast(source.frac, to)(value);
+            return Cast(source, to)(value);
         return scaled(looked_up(layer, value), layer.tables[0].type.frac, layer.tables[1], to);
     case Function::SELU:
         if (value >= 0)
@@ -129,7 +128,7 @@ Int activated(const Layer &layer, Int value) {
     default:
         break;
     }
-    return Cast(layer.tables[0].type.frac, to)(looked_up(layer, value));
+    return Cast(layer.tables[0].type, to)(looked_up(layer, value));
 }
 
 void of_sample(const Layer &layer, const Int *values, Int *leaving) {
