@@ -219,12 +219,12 @@ std::int32_t dot(const std::uint8_t *values, const std::int8_t *weights, int n) 
 
 // ---------------------------------------------------------------- whole steps
 
-// Sums of R rows in registers, R by C vectors.
+// Sums of R rows in registers, R by C vectors, and `raise` above them.
 template <int R, int C>
-inline void full_sums(const DenseStep &step, const std::uint8_t *const *rows, __m512i (&found)[R][C]) {
+inline void full_sums(const DenseStep &step, const std::uint8_t *const *rows, __m512i raise, __m512i (&found)[R][C]) {
     UNROLLED
     for (int c = 0; c < C; ++c) {
-        const __m512i first = load(step.start + c * LANES);
+        const __m512i first = _mm512_add_epi32(load(step.start + c * LANES), raise);
         UNROLLED
         for (int r = 0; r < R; ++r)
             found[r][c] = first;
@@ -254,7 +254,7 @@ inline void full_sums(const DenseStep &step, const std::uint8_t *const *rows, __
 // Where every row has but few changed operands (in_stride 64): fault-free sums and what the changes add.
 template <int R, int C>
 inline bool updated_sums(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples,
-                         __m512i (&found)[R][C]) {
+                         __m512i raise, __m512i (&found)[R][C]) {
     std::uint64_t places[R];
     int most = 0;
     UNROLLED
@@ -271,7 +271,7 @@ inline bool updated_sums(const DenseStep &step, const std::uint8_t *const *rows,
         const std::uint8_t *golden = step.golden_in + std::ptrdiff_t(samples[r]) * 64;
         UNROLLED
         for (int c = 0; c < C; ++c)
-            found[r][c] = load(kept + c * LANES);
+            found[r][c] = _mm512_add_epi32(load(kept + c * LANES), raise);
         for (; places[r]; places[r] &= places[r] - 1) {
             const int at = __builtin_ctzll(places[r]);
             const __m512i delta = _mm512_set1_epi32(rows[r][at] - golden[at]);
@@ -290,24 +290,57 @@ inline bool updated_sums(const DenseStep &step, const std::uint8_t *const *rows,
 // within parts of 128 bits, whose order is mended at the end.
 template <int C> inline __m512i row_bytes(const DenseStep &step, const Constants &by, const __m512i (&sums)[C]) {
     if (C == 1) {
-        const __m512i value = _mm512_max_epi32(_mm512_min_epi32(rounded(by, sums[0]), by.high), _mm512_setzero_si512());
+        const __m512i value =
+            _mm512_max_epi32(_mm512_min_epi32(rounded_raised(by, sums[0]), by.high), _mm512_setzero_si512());
         return _mm512_zextsi128_si512(_mm512_cvtepi32_epi8(value));
     }
     const __m512i high = _mm512_set1_epi16(short(step.requantise.high));
     const __m512i low_half =
-        _mm512_min_epu16(_mm512_packus_epi32(rounded(by, sums[0]), rounded(by, sums[C > 1])), high);
+        _mm512_min_epu16(_mm512_packus_epi32(rounded_raised(by, sums[0]), rounded_raised(by, sums[C > 1])), high);
     if (C == 2) {
         const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
         return _mm512_zextsi256_si512(_mm512_cvtepi16_epi8(_mm512_permutexvar_epi64(order, low_half)));
     }
-    const __m512i other = _mm512_packus_epi32(rounded(by, sums[C > 2 ? 2 : 0]), rounded(by, sums[C > 2 ? 3 : 0]));
+    const __m512i other =
+        _mm512_packus_epi32(rounded_raised(by, sums[C > 2 ? 2 : 0]), rounded_raised(by, sums[C > 2 ? 3 : 0]));
     const __m512i bytes = _mm512_packus_epi16(low_half, _mm512_min_epu16(other, high));
     return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), bytes);
+}
+
+// Of two vectors a row the bytes of a pair of rows are made together. Nothing is stored behind them: zeros stand there.
+template <int R>
+inline int leave_pairs(const DenseStep &step, const Constants &by, const __m512i (&sums)[R][2],
+                       const std::int32_t *samples, std::uint8_t *out, std::int32_t *kept) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i high = _mm512_set1_epi8(char(step.requantise.high));
+    int n = 0;
+    UNROLLED
+    for (int r = 0; r < R; r += 2) {
+        const __m512i one = _mm512_packus_epi32(rounded_raised(by, sums[r][0]), rounded_raised(by, sums[r][1]));
+        const __m512i two = _mm512_packus_epi32(rounded_raised(by, sums[r + 1][0]), rounded_raised(by, sums[r + 1][1]));
+        const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_min_epu8(_mm512_packus_epi16(one, two), high));
+        const auto golden = [&](int row) {
+            const std::uint8_t *at = step.golden_out + std::ptrdiff_t(samples[row]) * 64;
+            return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(at));
+        };
+        const __m512i before = _mm512_inserti64x4(_mm512_castsi256_si512(golden(r)), golden(r + 1), 1);
+        const std::uint64_t differs = _mm512_cmpneq_epu8_mask(bytes, before);
+        const auto keep = [&](int row, __m256i half, std::uint32_t changed) {
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(out + std::ptrdiff_t(n) * 64), half);
+            kept[n] = samples[row];
+            n += changed != 0;
+        };
+        keep(r, _mm512_castsi512_si256(bytes), std::uint32_t(differs));
+        keep(r + 1, _mm512_extracti64x4_epi64(bytes, 1), std::uint32_t(differs >> 32));
+    }
+    return n;
 }
 
 template <int R, int C>
 inline int leave(const DenseStep &step, const Constants &by, __mmask64 inside, const __m512i (&sums)[R][C],
                  const std::int32_t *samples, std::uint8_t *out, std::int32_t *kept) {
+    if constexpr (C == 2 && R % 2 == 0)
+        return leave_pairs<R>(step, by, sums, samples, out, kept);
     int n = 0;
     UNROLLED
     for (int r = 0; r < R; ++r) {
@@ -324,9 +357,9 @@ template <int R, int C>
 inline int forward_some(const DenseStep &step, const Constants &by, __mmask64 inside, const std::uint8_t *const *rows,
                         const std::int32_t *samples, bool &updates, std::uint8_t *out, std::int32_t *kept) {
     __m512i sums[R][C];
-    if (updates && (updates = updated_sums<R, C>(step, rows, samples, sums)))
+    if (updates && (updates = updated_sums<R, C>(step, rows, samples, by.raise, sums)))
         return leave<R, C>(step, by, inside, sums, samples, out, kept);
-    full_sums<R, C>(step, rows, sums);
+    full_sums<R, C>(step, rows, by.raise, sums);
     return leave<R, C>(step, by, inside, sums, samples, out, kept);
 }
 
@@ -388,8 +421,8 @@ int forward_column_in_registers(const DenseStep &step, int column, const std::in
         __m512i sums[1][C];
         UNROLLED
         for (int c = 0; c < C; ++c)
-            sums[0][c] =
-                _mm512_add_epi32(load(kept_sums + c * LANES), _mm512_mullo_epi32(_mm512_set1_epi32(deltas[r]), w[c]));
+            sums[0][c] = _mm512_add_epi32(_mm512_add_epi32(load(kept_sums + c * LANES), by.raise),
+                                          _mm512_mullo_epi32(_mm512_set1_epi32(deltas[r]), w[c]));
         found += leave<1, C>(step, by, inside, sums, samples + r, out + std::ptrdiff_t(found) * 64, kept + found);
     }
     return found;
@@ -417,14 +450,14 @@ inline int forward_some_rows(const DenseStep &step, const SomeNeurons &some, con
     for (int r = 0; r < R; ++r)
         rows[r] = step.golden_in + std::ptrdiff_t(at + r) * step.in_stride;
     __m512i sums[R][C];
-    full_sums<R, C>(step, rows, sums);
+    full_sums<R, C>(step, rows, by.raise, sums);
     const __m512i high = _mm512_set1_epi16(short(step.requantise.high));
     const __m512i first_words = load(some.words[0]), last_words = load(some.words[1]);
     int n = 0;
     UNROLLED
     for (int r = 0; r < R; ++r) {
-        const __m512i words =
-            _mm512_min_epu16(_mm512_packus_epi32(rounded(by, sums[r][0]), rounded(by, sums[r][C - 1])), high);
+        const __m512i words = _mm512_min_epu16(
+            _mm512_packus_epi32(rounded_raised(by, sums[r][0]), rounded_raised(by, sums[r][C - 1])), high);
         const __m512i bytes = _mm512_packus_epi16(_mm512_permutexvar_epi16(first_words, words),
                                                   _mm512_permutexvar_epi16(last_words, words));
         const __m512i golden = load(step.golden_out + std::ptrdiff_t(at + r) * 64);
@@ -501,9 +534,9 @@ void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const 
         __m512i keys[LANES];
         for (int half = 0; half < LANES; half += 8) {
             __m512i sums[8][1];
-            updates = updates && updated_sums<8, 1>(step, here + half, of + half, sums);
+            updates = updates && updated_sums<8, 1>(step, here + half, of + half, _mm512_setzero_si512(), sums);
             if (!updates)
-                full_sums<8, 1>(step, here + half, sums);
+                full_sums<8, 1>(step, here + half, _mm512_setzero_si512(), sums);
             for (int k = 0; k < 8; ++k) {
                 // In range, times 16, and the place below.
                 const __m512i value = _mm512_sra_epi32(_mm512_sll_epi32(sums[k][0], up), down);

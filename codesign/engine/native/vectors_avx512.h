@@ -36,9 +36,11 @@ struct Constants {
     explicit Constants(const Requantise &how)
         : shift(_mm_cvtsi32_si128(how.shift)), addend(_mm512_set1_epi32(how.addend)),
           even(_mm512_set1_epi32(how.even_mask)), low(_mm512_set1_epi32(how.low)), high(_mm512_set1_epi32(how.high)),
-          last_bit(_mm512_set1_epi32(how.even_mask << how.shift)) {}
+          raise(_mm512_set1_epi32(how.addend + how.even_mask)),
+          below(_mm512_set1_epi32(how.even_mask ? (1 << how.shift) - 1 : -1)) {}
     __m128i shift;
-    __m512i addend, even, low, high, last_bit;
+    __m512i addend, even, low, high;
+    __m512i raise, below; // for rounded_raised
 };
 
 // `PLAIN`: the sum is in range, and what leaves is an unsigned, saturated ReLU.
@@ -60,11 +62,15 @@ template <bool PLAIN> inline __m512i requantised(const Requantise &how, const Co
     return _mm512_add_epi32(value, _mm512_set1_epi32(how.offset));
 }
 
-// Rounded sums that need no lower bound before they are packed with saturation.
+// Rounded sums that need no lower bound before they are packed with saturation, given what is `raise` above them. Of a
+// tie the larger neighbour has been taken; where the even one is wanted its last bit goes.
+inline __m512i rounded_raised(const Constants &by, __m512i raised) {
+    const __mmask16 ties = _mm512_testn_epi32_mask(raised, by.below);
+    const __m512i value = _mm512_sra_epi32(raised, by.shift);
+    return _mm512_mask_and_epi32(value, ties, value, _mm512_set1_epi32(~1));
+}
 inline __m512i rounded(const Constants &by, __m512i value) {
-    const __mmask16 odd = _mm512_test_epi32_mask(value, by.last_bit);
-    value = _mm512_add_epi32(value, by.addend);
-    return _mm512_sra_epi32(_mm512_mask_add_epi32(value, odd, value, by.even), by.shift);
+    return rounded_raised(by, _mm512_add_epi32(value, by.raise));
 }
 
 } // namespace
