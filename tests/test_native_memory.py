@@ -1,4 +1,4 @@
-"""The compiled engine gives all memory back: engines that come and go, campaigns, draws and refusals."""
+"""The compiled engine takes little memory and gives all of it back: engines that come and go, campaigns, draws."""
 
 import ctypes
 import gc
@@ -13,6 +13,7 @@ from codesign.codes import Code
 from codesign.engine import binding
 from codesign.engine.compiled import KERNELS, NativeEngine
 from codesign.engine.description import describe_space
+from codesign.engine.fast import EngineSimulator
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel, FaultSite, FaultSpace, Lifetime, Target
 from codesign.protection import Mechanism, ProtectionPlan
@@ -120,3 +121,22 @@ def test_a_long_campaign_keeps_nothing(kernel: str) -> None:
 def test_what_is_kept_would_be_seen() -> None:
     kept: list[object] = []
     assert keeps(lambda: kept.append(np.zeros(1000, np.int64)), 60) > SLACK_BYTES
+
+
+@pytest.mark.parametrize(("kernel", "samples"), [("generic", 120_000), ("avx512", 60_000), ("avx512", 120_000)])
+def test_it_takes_the_activations_and_64_mib(kernel: str, samples: int) -> None:
+    """Of many samples it keeps no more sums than a budget allows."""
+    network, inputs = digits_like()
+    many = np.resize(inputs, (samples, network.n_in))
+    words = [network.input_type.width] * network.n_in
+    words += [layer.result.width for layer in network.layers for _ in range(layer.n_out)]
+    activations = len(many) * sum(-(-width // 8) for width in words)
+    before = allocated()
+    engine = NativeEngine(network, ProtectionPlan(), many, kernel)
+    assert allocated() - before < activations + (64 << 20)
+    expected, plan = EngineSimulator(network, ProtectionPlan(), many), ProtectionPlan()
+    for amount in ({"n_flips": 1}, {"n_flips": 2}, {"ber": 1e-3}):
+        faults = FaultSpace(network, plan, FaultModel((Target.WEIGHT,), **amount), len(many)).draw(0)
+        assert np.array_equal(engine.run(faults), expected.run(faults))
+    few = FaultSpace(network, plan, FaultModel((Target.ACCUMULATOR, Target.ACTIVATION), n_flips=50), len(many))
+    assert np.array_equal(engine.run(few.draw(0)), expected.run(few.draw(0)))

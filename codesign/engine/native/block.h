@@ -74,6 +74,7 @@ struct Block {
     int fan_in = 0, k4 = 0, k_pad = 0; // operands of a row; k_pad bytes can be read
     int in_offset = 0, out_offset = 0;
     bool last = false;
+    bool keeps_sums = false; // of the fault-free run, of a dense block
 
     PackedParameters parameters;
     Lines<std::int8_t> by_input;        // (k_pad, n_pad), for updates of sums
@@ -86,8 +87,8 @@ struct Block {
     bool vectors = false; // requantise is the whole chain
 
     Bytes leaving;            // fault-free, (n_samples, out_stride)
-    Lines<std::int32_t> sums; // fault-free, (n_samples, pixels, n_pad), empty where they are not kept
-    // Of dense layers the same column by column: (n_in, n_samples), (neurons, n_samples) and (n_out, n_samples), each
+    Lines<std::int32_t> sums; // fault-free, (n_samples, n_pad), where they are kept
+    // Then also the same column by column: (n_in, n_samples), (neurons, n_samples) and (n_out, n_samples), each
     // column of `column_stride` entries.
     int column_stride = 0;
     Bytes entering_columns, leaving_columns;

@@ -14,6 +14,14 @@ namespace {
 constexpr int MAX_ACCUMULATOR = 30;
 constexpr int BYTE = 8;
 constexpr std::size_t SLACK = 64; // bytes that kernels may read behind the last
+// Fault-free sums that are kept beside the values of all blocks, in bytes.
+constexpr std::size_t SUMS_BUDGET = std::size_t(40) << 20;
+
+// What a dense block keeps of each sample besides what leaves it: its sums, and columns of what it is made of.
+std::size_t sum_bytes(const Block &block) {
+    const int columns = block.last ? 0 : block.n_in + 5 * block.neurons;
+    return 4 * std::size_t(block.n_pad) + std::size_t(columns);
+}
 
 bool sums_fit(const Layer &layer) {
     if (layer.kind != Kind::DENSE && layer.kind != Kind::CONV)
@@ -86,8 +94,12 @@ PackedSimulator::PackedSimulator(const Model &model, const std::vector<Int> &inp
         for (int k = 0; k < model.n_in; ++k)
             inputs_[std::size_t(sample) * std::size_t(stride) + std::size_t(k)] =
                 std::uint8_t(inputs[std::size_t(sample) * std::size_t(model.n_in) + std::size_t(k)] + offset);
+    std::size_t budget = SUMS_BUDGET;
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
         settle(blocks_[b]);
+        const std::size_t bytes = sum_bytes(blocks_[b]) * std::size_t(n_samples);
+        blocks_[b].keeps_sums = blocks_[b].dense() && bytes <= budget;
+        budget -= blocks_[b].keeps_sums ? bytes : 0;
         if (b && blocks_[b].pools)
             join(blocks_[b], blocks_[b - 1]);
         compute(b);
@@ -106,7 +118,7 @@ void PackedSimulator::compute(std::size_t number) {
     const std::size_t n = std::size_t(n_samples_), out_stride = std::size_t(block.out_stride);
     const std::size_t row_sums = std::size_t(block.pixels) * std::size_t(block.n_pad);
     block.leaving.assign(block.last ? 0 : n * out_stride + SLACK, 0);
-    if (block.dense())
+    if (block.keeps_sums)
         block.sums.resize(n * row_sums);
     Lines<std::int32_t> of_sample(row_sums);
     Bytes gathered(std::size_t(block.pixels) * std::size_t(block.k_pad) + SLACK);
@@ -119,7 +131,7 @@ void PackedSimulator::compute(std::size_t number) {
             kernels_->max_pool(values, window.places.data(), block.pixels, window.n_places, block.neurons, leaving);
             continue;
         }
-        std::int32_t *sums = block.dense() ? block.sums.data() + std::size_t(sample) * row_sums : of_sample.data();
+        std::int32_t *sums = block.keeps_sums ? block.sums.data() + std::size_t(sample) * row_sums : of_sample.data();
         for (int pixel = 0; pixel < block.pixels; ++pixel)
             rows[std::size_t(pixel)] =
                 block.operands(*kernels_, values, pixel, gathered.data() + std::ptrdiff_t(pixel) * block.k_pad);
@@ -133,7 +145,7 @@ void PackedSimulator::compute(std::size_t number) {
             for (int j = 0; j < block.neurons; ++j)
                 golden_.push_back(block.chain.leave(block.in_range(sums[std::ptrdiff_t(pixel) * block.n_pad + j])));
     }
-    if (!block.dense() || block.last)
+    if (!block.keeps_sums || block.last)
         return;
     block.column_stride = rounded_up(n_samples_, 64);
     const std::size_t column = std::size_t(block.column_stride);

@@ -127,7 +127,7 @@ void PackedWorker::one_column(std::size_t number, int first, int end) {
 
 void PackedWorker::dense_rows(std::size_t number) {
     const Block &block = blocks_[number];
-    const bool other = !struck_[number].changed.empty();
+    const bool anew = !block.keeps_sums || !struck_[number].changed.empty();
     Rows &rows = rows_[number];
     const std::uint8_t *golden_in = simulator_.entering(number, 0);
     const bool enters = number && rows_[number - 1].n;
@@ -143,9 +143,9 @@ void PackedWorker::dense_rows(std::size_t number) {
             jobs_.push_back({sample, changed ? changed : golden});
             const std::int32_t *kept = block.sums.data() + std::ptrdiff_t(sample) * block.n_pad;
             std::int32_t *sums = sums_.data() + std::ptrdiff_t(t) * block.n_pad;
-            if (!other && !changed) {
+            if (!anew && !changed) {
                 copy_sums(kept, block.n_pad, sums);
-            } else if (!other && failed < GIVE_UP &&
+            } else if (!anew && failed < GIVE_UP &&
                        kernels_.update(changed, golden, block.in_stride, kept, block.by_input.data(), block.n_pad,
                                        most_updates(block), sums)) {
                 failed = 0;

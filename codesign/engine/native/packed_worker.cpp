@@ -149,11 +149,11 @@ void PackedWorker::run_block(std::size_t number, int first, int end) {
         return;
     collect(number, first, end);
     const bool quiet = unstruck();
-    if (!enters && !struck_[number].changed.empty() && quiet && block.dense() && !block.last)
+    if (!enters && !struck_[number].changed.empty() && quiet && block.keeps_sums && !block.last)
         return by_columns(number, first, end);
     const bool stepping = quiet && steps(number);
     if (enters && rows_[number - 1].column >= 0) {
-        if (stepping && !block.last && struck_[number].changed.empty()) {
+        if (stepping && block.keeps_sums && !block.last && struck_[number].changed.empty()) {
             const Rows &in = rows_[number - 1];
             Rows &out = rows_[number];
             out.n = kernels_.forward_column(steps_[number], in.column, in.deltas.data(), in.samples.data(), in.n,
@@ -185,7 +185,7 @@ bool PackedWorker::steps(std::size_t number) const {
 void PackedWorker::step(std::size_t number) {
     const Block &block = blocks_[number];
     DenseStep &how = steps_[number];
-    how.most = struck_[number].changed.empty() ? most_updates(block) : -1;
+    how.most = block.keeps_sums && struck_[number].changed.empty() ? most_updates(block) : -1;
     const int n = int(touched_.size());
     const Rows *in = number ? &rows_[number - 1] : nullptr;
     const std::ptrdiff_t stride = block.in_stride;
