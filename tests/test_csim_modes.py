@@ -1,13 +1,11 @@
 """C-simulation of graph networks: every kind of layer in both io types and all backends, also under faults."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from networks import Case, cases, random_raw
+from networks import random_raw
 
 from codesign.codes import Code
 from codesign.engine.reference import ReferenceSimulator
@@ -341,26 +339,3 @@ def test_the_self_test_finds_what_the_text_does_not_show(change: tuple[str, str]
     for path, text in headers.items():
         path.write_text(text.replace(*change))
     assert any(finding in text for text in self_test(project))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("io_type", IO_TYPES)
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_random_networks_are_exact_in_every_mode(
-    backend: str, io_type: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    @settings(max_examples=25, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(case=cases())
-    def check(case: Case) -> None:
-        options = ProjectOptions(backend, io_type=io_type)  # type: ignore[arg-type]
-        folder = tmp_path_factory.mktemp("random") / "project"
-        csim = CsimSimulator(write_project(case.network, case.plan, folder, options), case.inputs)
-        assert np.array_equal(csim.golden, forward(case.network, case.inputs)[-1])
-        expected = ReferenceSimulator(case.network, case.plan, case.inputs).run_flagged(case.faults)
-        assert np.array_equal(csim.run(case.faults), expected.logits)
-        traced = csim.run_traced(case.faults)
-        assert np.array_equal(traced.corrected, expected.corrected)
-        assert np.array_equal(traced.detected, expected.detected)
-        shutil.rmtree(folder)
-
-    check()

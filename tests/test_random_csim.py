@@ -40,7 +40,7 @@ def drawn(count: int) -> list[Case]:
     found: dict[tuple[str, str], Case] = {}
 
     @seed(0)
-    @settings(max_examples=4 * count, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=6 * count, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(cases(max_faults=30) | cases(max_faults=30, more=passive))
     def collect(case: Case) -> None:
         # An accelerator's inputs come as real numbers, so the one word that SAT_SYM never gives does not come.
