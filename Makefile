@@ -47,14 +47,14 @@ bench: env ## measure the engine and the C-simulation against others; writes doc
 lint: env ## ruff, mypy --strict, clang-format and the import order of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run -Werror hls_templates/*.h tests/cxx/*
+	$(BIN)/clang-format --dry-run -Werror hls_templates/*.h tests/cxx/* codesign/engine/native/*
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_imports.py
 
 format: env ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i hls_templates/*.h tests/cxx/*
+	$(BIN)/clang-format -i hls_templates/*.h tests/cxx/* codesign/engine/native/*
 
 lock: ## write requirements.lock again after a change of pyproject.toml's dependencies
 	$(CHECKED) -m venv --clear .venv-lock

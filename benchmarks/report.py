@@ -24,7 +24,8 @@ Machine: {machine}.
 
 One thread; engine and NumPy injector in turns, in one run, through the Python API; medians of {repetitions} repetitions
 of processor time. A trial is a drawn fault list, simulated on all 360 digits of the evaluation set, with its right
-answers and changed top classes counted. MLP: {mlp} with 8-bit weights and activations; CNN: {cnn}.
+answers and changed top classes counted. MLP: {mlp} with 8-bit weights and activations; CNN:
+{cnn}.
 
 {engine_table}
 
