@@ -9,14 +9,13 @@
 namespace codesign::engine {
 namespace {
 
-// R rows by C vectors of neurons are held in registers.
+// Sums of R rows in registers, R by C vectors, and `raise` above them. Weights are packed (k4, n_pad, 4).
 template <int R, int C>
-inline void tile(const std::uint8_t *const *rows, const std::int8_t *packed, int k4, int n_pad,
-                 const std::int32_t *start, std::int32_t *sums) {
-    __m512i found[R][C];
+inline void full_sums(const std::uint8_t *const *rows, const std::int8_t *packed, int k4, int n_pad,
+                      const std::int32_t *start, __m512i raise, __m512i (&found)[R][C]) {
     UNROLLED
     for (int c = 0; c < C; ++c) {
-        const __m512i first = load(start + c * LANES);
+        const __m512i first = _mm512_add_epi32(load(start + c * LANES), raise);
         UNROLLED
         for (int r = 0; r < R; ++r)
             found[r][c] = first;
@@ -25,11 +24,11 @@ inline void tile(const std::uint8_t *const *rows, const std::int8_t *packed, int
     UNROLLED
     for (int r = 0; r < R; ++r)
         x[r] = rows[r];
-    for (int k = 0; k < k4; ++k) {
+    for (int k = 0; k < k4; ++k, packed += 4 * std::ptrdiff_t(n_pad)) {
         __m512i w[C];
         UNROLLED
         for (int c = 0; c < C; ++c)
-            w[c] = load(packed + 4 * (std::ptrdiff_t(k) * n_pad + c * LANES));
+            w[c] = load(packed + 4 * c * LANES);
         UNROLLED
         for (int r = 0; r < R; ++r) {
             std::int32_t four;
@@ -40,6 +39,13 @@ inline void tile(const std::uint8_t *const *rows, const std::int8_t *packed, int
                 add_products(found[r][c], values, w[c]);
         }
     }
+}
+
+template <int R, int C>
+inline void tile(const std::uint8_t *const *rows, const std::int8_t *packed, int k4, int n_pad,
+                 const std::int32_t *start, std::int32_t *sums) {
+    __m512i found[R][C];
+    full_sums<R, C>(rows, packed, k4, n_pad, start, _mm512_setzero_si512(), found);
     UNROLLED
     for (int r = 0; r < R; ++r)
         UNROLLED
@@ -219,36 +225,10 @@ std::int32_t dot(const std::uint8_t *values, const std::int8_t *weights, int n) 
 
 // ---------------------------------------------------------------- whole steps
 
-// Sums of R rows in registers, R by C vectors, and `raise` above them.
+// All of a block's neurons, which are C vectors.
 template <int R, int C>
 inline void full_sums(const DenseStep &step, const std::uint8_t *const *rows, __m512i raise, __m512i (&found)[R][C]) {
-    UNROLLED
-    for (int c = 0; c < C; ++c) {
-        const __m512i first = _mm512_add_epi32(load(step.start + c * LANES), raise);
-        UNROLLED
-        for (int r = 0; r < R; ++r)
-            found[r][c] = first;
-    }
-    const std::uint8_t *x[R];
-    UNROLLED
-    for (int r = 0; r < R; ++r)
-        x[r] = rows[r];
-    const std::int8_t *packed = step.packed;
-    for (int k = 0; k < step.k4; ++k, packed += 4 * C * LANES) {
-        __m512i w[C];
-        UNROLLED
-        for (int c = 0; c < C; ++c)
-            w[c] = load(packed + 4 * c * LANES);
-        UNROLLED
-        for (int r = 0; r < R; ++r) {
-            std::int32_t four;
-            std::memcpy(&four, x[r] + 4 * k, sizeof four);
-            const __m512i values = _mm512_set1_epi32(four);
-            UNROLLED
-            for (int c = 0; c < C; ++c)
-                add_products(found[r][c], values, w[c]);
-        }
-    }
+    full_sums<R, C>(rows, step.packed, step.k4, C * LANES, step.start, raise, found);
 }
 
 // Where every row has but few changed operands (in_stride 64): fault-free sums and what the changes add.
