@@ -310,7 +310,7 @@ def test_models_equal_csim_and_qkeras(name: str, backend: str, tmp_path: Path) -
     """At the initial weights; of all layers only means are rounded in hardware first, and after the next ReLU equal."""
     study = load_study(MODELS / f"{name}.toml")
     if name == "fashion_cnn" and not Path("/usr/share/datasets/fashion-mnist").is_dir():
-        pytest.skip("the package dataset-fashion-mnist is absent")
+        pytest.skip("no Fashion-MNIST: apt-get install dataset-fashion-mnist")
     builder = load_builder(study)
     data = builder.data()
     model = randomised(builder.model(Quantisation(6, 6)))
