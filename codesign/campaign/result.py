@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from codesign.campaign.requirement import Requirement, Status
-from codesign.campaign.statistics import Interval, clustered_wilson
+from codesign.campaign.statistics import Interval, rate_interval
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CampaignResult:
     def interval(self, metric: str, confidence: float | None = None) -> Interval:
         """`accuracy`: share of right answers; `sdc1`: share of samples whose top class left the golden run's."""
         events = self.correct_per_trial if metric == "accuracy" else self.sdc1_per_trial
-        return clustered_wilson(np.array(events, np.int64), self.samples, confidence or self.confidence)
+        return rate_interval(np.array(events, np.int64), self.samples, confidence or self.confidence)
 
     @property
     def accuracy(self) -> Interval:
