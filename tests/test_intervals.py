@@ -1,70 +1,17 @@
 """Intervals of rates: they cover the truth as often as they say, and follow the laws of what they are made of."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from clusters import Cluster, Mixture
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import stats
 
 from codesign.campaign.statistics import rate_interval, unseen_share, upper_bound
 from codesign.errors import ConfigError
 
-Events = NDArray[np.int64]
-CAMPAIGNS = st.tuples(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.sampled_from([0.5, 0.8, 0.95, 0.999]))
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Trials whose own rates are beta distributed with a correlation between two samples of a trial."""
-
-    rate: float
-    correlation: float
-    trials: int
-    samples: int
-
-    def draw(self, generator: np.random.Generator) -> Events:
-        own = np.full(self.trials, self.rate)
-        if self.correlation:
-            size = (1 - self.correlation) / self.correlation
-            own = generator.beta(self.rate * size, (1 - self.rate) * size, self.trials)
-        return generator.binomial(self.samples, own)
-
-    @property
-    def variance(self) -> float:
-        """Of one trial's rate."""
-        return self.rate * (1 - self.rate) * (self.correlation + (1 - self.correlation) / self.samples)
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Most trials have the rate `harmless`, the share `seldom` has the rate `catastrophic`."""
-
-    seldom: float
-    catastrophic: float
-    harmless: float
-    trials: int
-    samples: int
-
-    def draw(self, generator: np.random.Generator) -> Events:
-        struck = generator.random(self.trials) < self.seldom
-        return generator.binomial(self.samples, np.where(struck, self.catastrophic, self.harmless))
-
-    @property
-    def rate(self) -> float:
-        return self.seldom * self.catastrophic + (1 - self.seldom) * self.harmless
-
-    @property
-    def variance(self) -> float:
-        """Of one trial's rate."""
-        squares = self.seldom * self.catastrophic**2 + (1 - self.seldom) * self.harmless**2
-        noise = (self.rate - squares) / self.samples
-        return squares - self.rate**2 + noise
-
-
 Setting = Cluster | Mixture
+CAMPAIGNS = st.tuples(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.sampled_from([0.5, 0.8, 0.95, 0.999]))
 
 QUICK: list[Setting] = [
     Cluster(0.95, 0.0, 20, 50),  # samples that fail independently

@@ -20,7 +20,7 @@ _LEAST_WEIGHT = 0.7  # of the unseen trial, in trials; one would be Clopper and 
 
 @dataclass(frozen=True)
 class Interval:
-    """A rate with its two-sided confidence interval."""
+    """A rate, or a difference of rates, with its two-sided confidence interval."""
 
     mean: float
     low: float
@@ -38,11 +38,17 @@ def rate_interval(events: NDArray[np.int64], samples: int, confidence: float) ->
     (1 - confidence) / 2; see `upper_bound`. The population is all fault sets on this evaluation set. Fault sets of
     a kind that no trial showed are covered while there are few effective events; `unseen_share` bounds them always.
     """
+    return mean_interval(np.asarray(events) / samples, confidence)
+
+
+def mean_interval(rates: NDArray[np.float64], confidence: float) -> Interval:
+    """Interval of the mean of independent `rates`, shape (n_trials,), each in 0..1: one a trial, or one a fault."""
     tail = (1 - check_confidence(confidence)) / 2
-    distinct, counts = np.unique(np.asarray(events), return_counts=True)
-    rates: NDArray[np.float64] = distinct / samples
-    mean = float(rates @ counts) / float(counts.sum())
-    low, high = 1 - upper_bound(1 - rates, counts, tail), upper_bound(rates, counts, tail)
+    if not len(rates):
+        raise ConfigError("an interval needs at least one trial")
+    values, counts = np.unique(rates, return_counts=True)
+    mean = float(values @ counts) / len(rates)
+    low, high = 1 - upper_bound(1 - values, counts, tail), upper_bound(values, counts, tail)
     return Interval(mean, max(0.0, min(mean, low)), min(1.0, max(mean, high)), confidence)
 
 
