@@ -18,6 +18,7 @@ from codesign.campaign.batches import Batches
 from codesign.campaign.requirement import Requirement, Status
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
+from codesign.campaign.sequential import SequentialTest
 from codesign.campaign.store import Store
 from codesign.engine.compiled import Counts, NativeEngine
 from codesign.engine.reference import ReferenceSimulator
@@ -135,6 +136,33 @@ def test_each_requirement_is_judged_at_its_own_confidence() -> None:
     )
     assert [status for _, status in judged.verdicts()] == [Status.MET, Status.UNDECIDED, Status.VIOLATED, Status.MET]
     assert [r["status"] for r in judged.to_json()["requirements"]] == ["met", "undecided", "violated", "met"]
+
+
+@pytest.mark.parametrize("text", ["accuracy>=0.3@0.9", "sdc1<=0.9", "accuracy>=0.999@0.9"])
+def test_a_campaign_stops_when_its_requirements_are_decided(text: str, tmp_path: Path) -> None:
+    """After exactly the trials that the test needs, whatever the batches and whatever a store knows already."""
+    everything = campaign(400)
+    events = everything.correct_per_trial if text.startswith("accuracy") else everything.sdc1_per_trial
+    alone = SequentialTest(Requirement.parse(text), everything.samples)
+    alone.update(events)
+    stopped = campaign(400, requirements=[text], stop_when_decided=True)
+    assert 0 < stopped.trials == alone.decided_at < 400
+    assert stopped.correct_per_trial == everything.correct_per_trial[: stopped.trials]
+    assert [status for _, status in stopped.verdicts()] == [alone.status]
+    with Store(tmp_path / "store.sqlite") as store:
+        campaign(stopped.trials + 50, store=store)
+        assert campaign(400, requirements=[text], stop_when_decided=True, store=store) == stopped
+    both = campaign(400, requirements=[text, "accuracy>=0"], stop_when_decided=True)
+    assert both.trials == stopped.trials and both.verdicts()[1][1] is Status.MET
+
+
+def test_what_is_not_decided_runs_to_its_end() -> None:
+    close = f"accuracy>={campaign(400).accuracy.mean:.6f}@0.999"
+    found = campaign(60, requirements=[close], stop_when_decided=True)
+    assert found.trials == 60 and found.verdicts()[0][1] is Status.UNDECIDED and found.to_json()["sequential"]
+    assert campaign(60, requirements=["accuracy>=0"], stop_when_decided=True).trials == 1
+    with pytest.raises(ConfigError, match="nothing to decide"):
+        campaign(60, stop_when_decided=True)
 
 
 # ---------------------------------------------------------------- counts

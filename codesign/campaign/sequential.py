@@ -1,5 +1,7 @@
 """Deciding a requirement as soon as the trials so far allow it, with a bounded error however often one looks."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
@@ -45,15 +47,17 @@ class SequentialTest:
         return self.status
 
     def _bet(self, rates: NDArray[np.float64]) -> None:
+        before, self.trials = self.trials, self.trials + len(rates)
+        if self.decided_at is not None:
+            return
         above = self._capital(0, rates - self.requirement.bound, self.requirement.bound)
         below = self._capital(1, self.requirement.bound - rates, 1 - self.requirement.bound)
         threshold = -np.log1p(-self.requirement.confidence)
         won = np.flatnonzero((above >= threshold) | (below >= threshold))
-        if self.decided_at is None and len(won):
-            self.decided_at = self.trials + int(won[0]) + 1
+        if len(won):
+            self.decided_at = before + int(won[0]) + 1
             is_above = bool(above[won[0]] >= threshold)
             self.status = Status.MET if is_above == (self.requirement.relation == ">=") else Status.VIOLATED
-        self.trials += len(rates)
 
     def _capital(self, side: int, gains: NDArray[np.float64], risk: float) -> NDArray[np.float64]:
         """Logarithm of the capital after each trial, shape (n_trials,); a trial can lose `risk` at most.
@@ -68,3 +72,26 @@ class SequentialTest:
             self._logs[side] = paths[-1]
         shares = 1 / np.arange(1, _STAKES + 1)
         return np.asarray(logsumexp(paths, axis=1, b=shares / shares.sum()))
+
+
+class Stopping:
+    """The tests of all requirements of a campaign, which may end once each is decided."""
+
+    def __init__(self, requirements: Sequence[Requirement], samples: int) -> None:
+        if not requirements:
+            raise ConfigError("nothing to decide: a campaign that stops when it is decided needs a requirement")
+        self.tests = [SequentialTest(requirement, samples) for requirement in requirements]
+
+    def update(self, correct: ArrayLike, sdc1: ArrayLike) -> bool:
+        """Take the next trials' counts, each of shape (n_trials,); true once every requirement is decided."""
+        for test in self.tests:
+            test.update(correct if test.requirement.metric == "accuracy" else sdc1)
+        return self.trials is not None
+
+    @property
+    def trials(self) -> int | None:
+        """How many were needed to decide all, at least one; None until then."""
+        needed = [test.decided_at for test in self.tests if test.decided_at is not None]
+        if len(needed) < len(self.tests) or self.tests[0].trials == 0:
+            return None
+        return max(1, *needed)
