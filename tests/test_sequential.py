@@ -97,12 +97,13 @@ def test_batches_do_not_matter_and_a_decision_is_final(events: list[int], data: 
     assert seen[len(seen) - len(decided) :] == decided and len(set(decided)) <= 1
 
 
-@given(st.lists(st.integers(0, 10), max_size=100), st.floats(0, 1))
-def test_the_mirrored_requirement_says_the_same(events: list[int], bound: float) -> None:
-    """At least b right answers are at most 1 - b wrong ones."""
-    right = SequentialTest(Requirement("accuracy", ">=", bound, 0.9), 10)
-    wrong = SequentialTest(Requirement("sdc1", "<=", 1 - bound, 0.9), 10)
-    assert right.update(events) == wrong.update([10 - n for n in events])
+@given(st.lists(st.integers(0, 16), max_size=100), st.integers(0, 64))
+def test_the_mirrored_requirement_says_the_same(events: list[int], parts: int) -> None:
+    """At least b right answers are at most 1 - b wrong ones; numbers that binary fractions hold exactly."""
+    bound = parts / 64
+    right = SequentialTest(Requirement("accuracy", ">=", bound, 0.9), 16)
+    wrong = SequentialTest(Requirement("sdc1", "<=", 1 - bound, 0.9), 16)
+    assert right.update(events) == wrong.update([16 - n for n in events])
 
 
 def test_bounds_at_the_ends() -> None:
