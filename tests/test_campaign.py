@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import small_inputs, small_network
-from scipy import stats
 
 from codesign.campaign import batches as batches_module
 from codesign.campaign.batches import Batches
 from codesign.campaign.requirement import Requirement, Status
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
-from codesign.campaign.statistics import clustered_wilson, wilson
+from codesign.campaign.sequential import SequentialTest
 from codesign.campaign.store import Store
 from codesign.engine.compiled import Counts, NativeEngine
 from codesign.engine.reference import ReferenceSimulator
@@ -48,102 +47,10 @@ def campaign(trials: int = 30, **arguments: Any) -> CampaignResult:
     return run_campaign(**given_arguments, trials=trials)
 
 
-# ---------------------------------------------------------------- intervals
-
-
-@pytest.mark.parametrize(
-    ("events", "n", "low", "high"),
-    [  # Newcombe, Statistics in Medicine 17 (1998), table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0000, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_gives_the_published_intervals(events: int, n: int, low: float, high: float) -> None:
-    interval = wilson(events / n, n, 0.95)
-    assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
-
-
-@given(st.integers(1, 500), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
-def test_wilson_inverts_the_score_test(n: int, data: st.DataObject, confidence: float) -> None:
-    """At each end the observed rate lies exactly one quantile of that end's own deviation away."""
-    rate = data.draw(st.integers(0, n)) / n
-    interval = wilson(rate, n, confidence)
-    z = stats.norm.ppf(0.5 + confidence / 2)
-    assert 0 <= interval.low <= rate == interval.mean <= interval.high <= 1
-    for end in (interval.low, interval.high):
-        if 1e-9 < end < 1 - 1e-9 and abs(end - rate) > 1e-12:
-            assert abs(rate - end) / np.sqrt(end * (1 - end) / n) == pytest.approx(z, rel=1e-6)
-    mirrored = wilson(1 - rate, n, confidence)
-    assert mirrored.low == pytest.approx(1 - interval.high, abs=1e-12)
-
-
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -0.5, 2.0, float("nan")])
 def test_impossible_confidences_are_refused(confidence: float) -> None:
     with pytest.raises(ConfigError, match="confidence"):
-        wilson(0.5, 10, confidence)
-    with pytest.raises(ConfigError, match="confidence"):
         campaign(1, confidence=confidence)
-
-
-@pytest.mark.parametrize(
-    ("rate", "correlation", "samples", "trials", "confidence"),
-    [
-        (0.95, 0.0, 50, 20, 0.95),  # samples that fail independently
-        (0.95, 0.02, 100, 30, 0.95),
-        (0.9, 0.1, 360, 5, 0.95),  # few trials
-        (0.9, 0.1, 360, 2, 0.95),
-        (0.97, 0.1, 360, 200, 0.95),
-        (0.5, 0.9, 20, 10, 0.95),  # a trial is nearly all right or all wrong
-        (0.02, 0.05, 100, 100, 0.95),  # a rare event
-        (0.9, 0.05, 100, 60, 0.8),
-        (0.999, 0.1, 100, 100, 0.95),  # most trials harmless, a few catastrophic
-    ],
-)
-def test_clustered_intervals_cover(
-    rate: float, correlation: float, samples: int, trials: int, confidence: float
-) -> None:
-    """A thousand campaigns of beta-binomial trials: the truth lies inside about as often as is promised."""
-    generator, covered = np.random.default_rng(1), 0
-    size = (1 - correlation) / correlation if correlation else np.inf
-    for _ in range(1000):
-        own = generator.beta(rate * size, (1 - rate) * size, trials) if correlation else np.full(trials, rate)
-        interval = clustered_wilson(generator.binomial(samples, own), samples, confidence)
-        covered += interval.low <= rate <= interval.high
-    assert covered / 1000 >= confidence - 0.02
-
-
-def test_intervals_that_ignore_clusters_would_not_cover() -> None:
-    """The test above can fail: pooling all samples covers far too seldom."""
-    generator, covered = np.random.default_rng(1), 0
-    for _ in range(1000):
-        events = generator.binomial(360, generator.beta(0.97 * 9, 0.03 * 9, 200))
-        pooled = wilson(events.mean() / 360, 360 * 200, 0.95)
-        covered += pooled.low <= 0.97 <= pooled.high
-    assert covered < 500
-
-
-@pytest.mark.parametrize(("events", "mean"), [(0, 0.0), (100, 1.0)])
-def test_trials_that_all_agree_count_as_trials_and_not_as_samples(events: int, mean: float) -> None:
-    interval = clustered_wilson(np.full(30, events), 100, 0.95)
-    assert interval.mean == mean
-    width = 30 / (30 + stats.t.ppf(0.975, 29) ** 2)
-    assert (interval.high if mean == 0 else 1 - interval.low) == pytest.approx(1 - width, rel=1e-9)
-    assert (interval.low if mean == 0 else interval.high) == mean
-
-
-def test_one_trial_is_one_observation() -> None:
-    assert clustered_wilson(np.array([70]), 100, 0.95) == wilson(0.7, 1, 0.95)
-    assert clustered_wilson(np.array([100]), 100, 0.95).low < 0.25
-
-
-def test_more_trials_narrow_the_interval_and_more_confidence_widens_it() -> None:
-    events = np.random.default_rng(0).binomial(100, 0.9, 400)
-    widths = [(i.high - i.low) for i in (clustered_wilson(events[:n], 100, 0.95) for n in (5, 50, 400))]
-    assert widths == sorted(widths, reverse=True)
-    widths = [(i.high - i.low) for i in (clustered_wilson(events, 100, c) for c in (0.5, 0.9, 0.999))]
-    assert widths == sorted(widths)
 
 
 # ---------------------------------------------------------------- requirements
@@ -229,6 +136,33 @@ def test_each_requirement_is_judged_at_its_own_confidence() -> None:
     )
     assert [status for _, status in judged.verdicts()] == [Status.MET, Status.UNDECIDED, Status.VIOLATED, Status.MET]
     assert [r["status"] for r in judged.to_json()["requirements"]] == ["met", "undecided", "violated", "met"]
+
+
+@pytest.mark.parametrize("text", ["accuracy>=0.3@0.9", "sdc1<=0.9", "accuracy>=0.999@0.9"])
+def test_a_campaign_stops_when_its_requirements_are_decided(text: str, tmp_path: Path) -> None:
+    """After exactly the trials that the test needs, whatever the batches and whatever a store knows already."""
+    everything = campaign(400)
+    events = everything.correct_per_trial if text.startswith("accuracy") else everything.sdc1_per_trial
+    alone = SequentialTest(Requirement.parse(text), everything.samples)
+    alone.update(events)
+    stopped = campaign(400, requirements=[text], stop_when_decided=True)
+    assert 0 < stopped.trials == alone.decided_at < 400
+    assert stopped.correct_per_trial == everything.correct_per_trial[: stopped.trials]
+    assert [status for _, status in stopped.verdicts()] == [alone.status]
+    with Store(tmp_path / "store.sqlite") as store:
+        campaign(stopped.trials + 50, store=store)
+        assert campaign(400, requirements=[text], stop_when_decided=True, store=store) == stopped
+    both = campaign(400, requirements=[text, "accuracy>=0"], stop_when_decided=True)
+    assert both.trials == stopped.trials and both.verdicts()[1][1] is Status.MET
+
+
+def test_what_is_not_decided_runs_to_its_end() -> None:
+    close = f"accuracy>={campaign(400).accuracy.mean:.6f}@0.999"
+    found = campaign(60, requirements=[close], stop_when_decided=True)
+    assert found.trials == 60 and found.verdicts()[0][1] is Status.UNDECIDED and found.to_json()["sequential"]
+    assert campaign(60, requirements=["accuracy>=0"], stop_when_decided=True).trials == 1
+    with pytest.raises(ConfigError, match="nothing to decide"):
+        campaign(60, stop_when_decided=True)
 
 
 # ---------------------------------------------------------------- counts

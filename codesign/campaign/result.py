@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 
 from codesign.campaign.requirement import Requirement, Status
-from codesign.campaign.statistics import Interval, clustered_wilson
+from codesign.campaign.sequential import Stopping
+from codesign.campaign.statistics import Interval, rate_interval
 
 
 @dataclass(frozen=True)
 class CampaignResult:
     """Counts of each trial and what follows from them. `accuracy` and `sdc1` are rates over samples.
 
-    `network`, `plan` and `fault_model` are digests; `verified` are the trials that were replayed on the csim.
+    `network`, `plan` and `fault_model` are digests; `verified` are the trials that were replayed on the csim. If
+    `sequential`, the campaign could stop when its requirements were decided, and `SequentialTest` gives the verdicts.
     """
 
     simulator: str
@@ -28,6 +30,7 @@ class CampaignResult:
     plan: str
     fault_model: str
     verified: tuple[int, ...] = ()
+    sequential: bool = False
 
     @property
     def trials(self) -> int:
@@ -36,7 +39,7 @@ class CampaignResult:
     def interval(self, metric: str, confidence: float | None = None) -> Interval:
         """`accuracy`: share of right answers; `sdc1`: share of samples whose top class left the golden run's."""
         events = self.correct_per_trial if metric == "accuracy" else self.sdc1_per_trial
-        return clustered_wilson(np.array(events, np.int64), self.samples, confidence or self.confidence)
+        return rate_interval(np.array(events, np.int64), self.samples, confidence or self.confidence)
 
     @property
     def accuracy(self) -> Interval:
@@ -48,6 +51,10 @@ class CampaignResult:
 
     def verdicts(self) -> list[tuple[Requirement, Status]]:
         """Each requirement at its own confidence."""
+        if self.sequential:
+            stopping = Stopping(self.requirements, self.samples)
+            stopping.update(self.correct_per_trial, self.sdc1_per_trial)
+            return [(test.requirement, test.status) for test in stopping.tests]
         found = []
         for requirement in self.requirements:
             interval = self.interval(requirement.metric, requirement.confidence)
@@ -70,4 +77,5 @@ class CampaignResult:
             "plan": self.plan,
             "fault_model": self.fault_model,
             "verified": list(self.verified),
+            "sequential": self.sequential,
         }

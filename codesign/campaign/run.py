@@ -9,6 +9,7 @@ from codesign.campaign.batches import Batches
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
+from codesign.campaign.sequential import Stopping
 from codesign.campaign.simulators import SimulatorName, open_simulator
 from codesign.campaign.store import Store
 from codesign.campaign.verify import MISMATCHES, require_csim
@@ -36,6 +37,7 @@ def run_campaign(
     progress: Callable[[int], None] | None = None,
     threads: int | None = None,
     verify: int = 0,
+    stop_when_decided: bool = False,
 ) -> CampaignResult:
     """Run `trials` trials on the evaluation set and count right answers and silent data corruptions.
 
@@ -44,6 +46,9 @@ def run_campaign(
     too, and those that are there already are not run again. `progress` is told the number of finished trials.
     The compiled engine takes `threads` threads, by default one for each core. `verify` trials of an engine campaign
     are replayed on the csim, which needs g++ and seconds to compile, so by default none; see `verify.verify`.
+    With `stop_when_decided` no more trials are run, nor kept in the result, than `SequentialTest` needs for every
+    requirement, and `trials` is the most. The intervals of such a result do not allow for its having ended because of
+    what it had seen; the verdicts do.
     Raises ConfigError for arguments that do not fit together, ToolError for `verify` without a compiler, and
     MismatchError where engine and csim differ; the case is then kept in a folder `mismatches` beside the store, or
     in the working folder.
@@ -51,6 +56,7 @@ def run_campaign(
     raw, truth = check_samples(network, inputs, labels)
     _check_numbers(trials, confidence, threads)
     wanted = tuple(r if isinstance(r, Requirement) else Requirement.parse(r) for r in requirements)
+    stopping = Stopping(wanted, len(raw)) if stop_when_decided else None
     if verify and simulator == "engine":
         require_csim()
     golden = forward(network, raw)[-1]
@@ -58,7 +64,8 @@ def run_campaign(
     correct, sdc1 = store.batches(key) if store else (np.zeros(0, np.int64), np.zeros(0, np.int64))
     correct, sdc1 = correct[:trials], sdc1[:trials]
     space = FaultSpace(network, plan, fault_model, len(raw))
-    if missing := range(len(correct), trials):
+    decided = stopping is not None and stopping.update(correct, sdc1)
+    if not decided and (missing := range(len(correct), trials)):
         if progress:
             progress(missing.start)
         batches = Batches(open_simulator(simulator, network, plan, raw), space, golden, truth, threads)
@@ -66,8 +73,12 @@ def run_campaign(
             if store and len(counts.correct):
                 store.add_batch(key, len(correct), counts.correct, counts.sdc1)
             correct, sdc1 = np.append(correct, counts.correct), np.append(sdc1, counts.sdc1)
+            if stopping is not None and stopping.update(counts.correct, counts.sdc1):
+                break
+    if stopping is not None:  # the same trials, whatever the batches and the store had more
+        correct, sdc1 = correct[: stopping.trials], sdc1[: stopping.trials]
     if progress:
-        progress(trials)
+        progress(len(correct))
     result = CampaignResult(
         simulator=simulator,
         seed=fault_model.seed,
@@ -80,6 +91,7 @@ def run_campaign(
         network=network.digest,
         plan=plan.digest,
         fault_model=fault_model.digest,
+        sequential=stop_when_decided,
     )
     folder = store.path.parent / MISMATCHES if store else None
     return verify_trials(result, network, plan, fault_model, raw, truth, verify, mismatches=folder)
