@@ -57,11 +57,11 @@ class Compiled:
     def campaign(self, model: FaultModel, trials: int, threads: int = 1) -> Ints:
         space = FaultSpace(self._task.network, self._plan, model, len(self._task.inputs))
         counts = self._engine.run_campaign(space, self._task.labels, range(trials), threads=threads)
-        return np.stack([counts.correct, counts.sdc1], axis=1)
+        return np.stack([counts.rows["correct"], counts.rows["sdc1"]], axis=1)
 
     def each(self, faults: FaultArray) -> Ints:
         counts = self._engine.run_lists(faults, self._task.labels)
-        return np.stack([counts.correct, counts.sdc1], axis=1)
+        return np.stack([counts.rows["correct"], counts.rows["sdc1"]], axis=1)
 
 
 class Interpreted:

@@ -77,7 +77,7 @@ def measure(samples: int, trials: int, filters: Iterable[int]) -> dict[str, Any]
         "open_s": opened - start,
         "trials_s": perf_counter() - opened,
         "memory_bytes": _peak_bytes() - before,
-        "trials_with_changes": int((counts.sdc1 > 0).sum()),
+        "trials_with_changes": int((counts.rows["sdc1"] > 0).sum()),
     }
 
 

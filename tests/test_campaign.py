@@ -15,12 +15,14 @@ from networks import small_inputs, small_network
 
 from codesign.campaign import batches as batches_module
 from codesign.campaign.batches import Batches
+from codesign.campaign.ledger import Ledger
 from codesign.campaign.requirement import Requirement, Status
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
 from codesign.campaign.sequential import SequentialTest
 from codesign.campaign.store import Store
-from codesign.engine.compiled import Counts, NativeEngine
+from codesign.engine.compiled import NativeEngine
+from codesign.engine.counts import COUNTS, CountArray, Counts
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError, StoreError
 from codesign.faults import FaultModel, FaultSpace, Target
@@ -142,12 +144,12 @@ def test_each_requirement_is_judged_at_its_own_confidence() -> None:
 def test_a_campaign_stops_when_its_requirements_are_decided(text: str, tmp_path: Path) -> None:
     """After exactly the trials that the test needs, whatever the batches and whatever a store knows already."""
     everything = campaign(400)
-    events = everything.correct_per_trial if text.startswith("accuracy") else everything.sdc1_per_trial
+    events = everything.counts["correct" if text.startswith("accuracy") else "sdc1"]
     alone = SequentialTest(Requirement.parse(text), everything.samples)
     alone.update(events)
     stopped = campaign(400, requirements=[text], stop_when_decided=True)
     assert 0 < stopped.trials == alone.decided_at < 400
-    assert stopped.correct_per_trial == everything.correct_per_trial[: stopped.trials]
+    assert np.array_equal(stopped.counts, everything.counts[: stopped.trials])
     assert [status for _, status in stopped.verdicts()] == [alone.status]
     with Store(tmp_path / "store.sqlite") as store:
         campaign(stopped.trials + 50, store=store)
@@ -180,7 +182,7 @@ def test_counts_are_those_of_a_plain_loop(simulator: str) -> None:
         golden_tops = [max(range(3), key=lambda c, row=row: (row[c], -c)) for row in golden.tolist()]
         correct.append(sum(a == b for a, b in zip(tops, LABELS, strict=True)))
         sdc1.append(sum(a != b for a, b in zip(tops, golden_tops, strict=True)))
-    assert result.correct_per_trial == tuple(correct) and result.sdc1_per_trial == tuple(sdc1)
+    assert result.counts["correct"].tolist() == correct and result.counts["sdc1"].tolist() == sdc1
     assert len(set(correct)) > 3 and 0 < max(sdc1) < 40
     assert result.accuracy.mean == pytest.approx(np.mean(correct) / 40)
     assert result.sdc1.mean == pytest.approx(np.mean(sdc1) / 40)
@@ -194,12 +196,12 @@ def test_real_inputs_are_quantised() -> None:
 
 
 def test_a_longer_campaign_begins_with_the_shorter_one() -> None:
-    assert campaign(60).correct_per_trial[:7] == campaign(7).correct_per_trial
+    assert np.array_equal(campaign(60).counts[:7], campaign(7).counts)
 
 
 def test_a_campaign_without_faults_is_the_golden_run() -> None:
     result = campaign(3, fault_model=FaultModel((Target.WEIGHT,), ber=0.0))
-    assert result.correct_per_trial == (32,) * 3 and result.sdc1_per_trial == (0,) * 3
+    assert result.counts.tolist() == [(32, 0)] * 3
     assert result.sdc1.low == 0.0 < result.sdc1.high
 
 
@@ -305,10 +307,10 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     calls: list[int] = []
     batch = Batches._batch
 
-    def counted(self: Batches, trials: range, progress: Any) -> Counts:
+    def counted(self: Batches, trials: range, progress: Any) -> CountArray:
         self._next_size = 25
         counts = batch(self, trials, progress)
-        calls.extend(trials[: len(counts.correct)])
+        calls.extend(trials[: len(counts)])
         return counts
 
     monkeypatch.setattr(Batches, "_batch", counted)
@@ -323,6 +325,19 @@ def test_finished_trials_are_not_run_again(tmp_path: Path, simulated: list[int])
             kept = campaign(trials, store=store)
         assert len(simulated) == new
         assert kept == campaign(trials)
+
+
+def numbered(trials: range) -> CountArray:
+    """Counts that tell their trial."""
+    return np.array([(number, number) for number in trials], COUNTS)
+
+
+def kept(store: Store, campaign: str = "k") -> CountArray:
+    """What a store has of a campaign, up to the first gap."""
+    ledger = Ledger()
+    for first, rows in store.batches(campaign):
+        ledger.add(first, rows)
+    return ledger.rows
 
 
 def test_another_campaign_in_the_same_store_is_another_one(tmp_path: Path, simulated: list[int]) -> None:
@@ -383,13 +398,14 @@ def test_however_trials_are_cut_into_batches_they_count_the_same(seconds: list[f
 
         def run_campaign(self, space: Any, labels: Any, trials: range, **_: Any) -> Counts:
             sizes.append(len(trials))
-            return Counts(np.array(trials), np.array(trials))
+            return Counts(numbered(trials))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches_module.time, "perf_counter", lambda: next(clock))
         runner = Batches(Told(), None, None, None, 1)  # type: ignore[arg-type]
-        found = [counts.correct for counts in runner.run(range(5, 5 + trials))]
-    assert np.concatenate(found).tolist() == list(range(5, 5 + trials))
+        found = list(runner.run([range(5, 5 + trials)]))
+    assert [first for first, _ in found] == list(itertools.accumulate(sizes, initial=5))[:-1]
+    assert np.concatenate([rows["correct"] for _, rows in found]).tolist() == list(range(5, 5 + trials))
     assert all(after <= 16 * before for before, after in itertools.pairwise(sizes))
 
 
@@ -400,7 +416,7 @@ def test_batches_take_about_half_a_second(monkeypatch: pytest.MonkeyPatch) -> No
     def ran(self: NativeEngine, space: Any, labels: Any, trials: range, **_: Any) -> Counts:
         now[0] += len(trials) / 1000
         sizes.append(len(trials))
-        return Counts(np.zeros(len(trials), np.int64), np.zeros(len(trials), np.int64))
+        return Counts(np.zeros(len(trials), COUNTS))
 
     monkeypatch.setattr(NativeEngine, "run_campaign", ran)
     monkeypatch.setattr(batches_module.time, "perf_counter", lambda: now[0])
@@ -418,8 +434,8 @@ def test_batches_that_overlap_count_once(tmp_path: Path) -> None:
     """Two processes on one campaign cut it differently."""
     with Store(tmp_path / "study.sqlite") as store:
         for first, end in ((0, 5), (3, 9), (4, 7), (9, 10), (12, 20)):
-            store.add_batch("k", first, np.arange(first, end), np.arange(first, end))
-        assert store.batches("k")[0].tolist() == list(range(10))
+            store.add_batch("k", first, numbered(range(first, end)))
+        assert kept(store)["correct"].tolist() == list(range(10))
 
 
 def test_trials_behind_a_gap_are_run_again(tmp_path: Path, simulated: list[int]) -> None:
@@ -431,21 +447,21 @@ def test_trials_behind_a_gap_are_run_again(tmp_path: Path, simulated: list[int])
     db.close()
     simulated.clear()
     with Store(path) as store:
-        assert campaign(75, store=store).correct_per_trial == campaign(75).correct_per_trial
-    assert len(simulated) == 50 + 75
+        assert campaign(75, store=store) == campaign(75)
+    assert sorted(simulated) == sorted([*range(75), *range(25, 50)])
 
 
 def test_batches_and_evaluations_are_given_back(tmp_path: Path) -> None:
     with Store(tmp_path / "study.sqlite", "a") as store:
-        assert [x.tolist() for x in store.batches("k")] == [[], []]
-        store.add_batch("k", 0, np.array([3, 1]), np.array([0, 2]))
-        store.add_batch("k", 2, np.array([4]), np.array([5]))
-        store.add_batch("other", 0, np.array([9]), np.array([9]))
+        assert list(store.batches("k")) == []
+        store.add_batch("k", 0, np.array([(3, 0), (1, 2)], COUNTS))
+        store.add_batch("k", 2, np.array([(4, 5)], COUNTS))
+        store.add_batch("other", 0, np.array([(9, 9)], COUNTS))
         store.add_evaluation("search", 1, {"b": 0.1, "a": [1, None]})
         store.add_evaluation("search", 0, {"c": "é"})
         store.add_evaluation("baseline", 0, {})
     with Store(tmp_path / "study.sqlite", "a") as store:
-        assert [x.tolist() for x in store.batches("k")] == [[3, 1, 4], [0, 2, 5]]
+        assert kept(store).tolist() == [(3, 0), (1, 2), (4, 5)]
         assert store.evaluations("search") == [{"c": "é"}, {"b": 0.1, "a": [1, None]}]
         assert store.evaluations("none") == []
 
@@ -462,7 +478,7 @@ def filled(path: Path) -> Path:
     with Store(path, "a") as store:
         store._db.execute("begin")  # one transaction, for speed alone
         for number in range(200):
-            store.add_batch("k", 25 * number, np.arange(25), np.arange(25))
+            store.add_batch("k", 25 * number, numbered(range(25)))
             store.add_evaluation("search", number, {"n": number})
         store._db.execute("commit")
     return path
@@ -470,7 +486,7 @@ def filled(path: Path) -> Path:
 
 def read_all(path: Path, study: str) -> None:
     with Store(path, study) as store:
-        store.batches("k")
+        list(store.batches("k"))
         store.evaluations("search")
 
 
@@ -573,11 +589,11 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
         store._db.execute(f"pragma max_page_count = {pages}")
         with pytest.raises(StoreError, match="full"):
             fill(store)
-        kept = len(store.evaluations("search"))
-    assert 200 <= kept < 2000
+        finished = len(store.evaluations("search"))
+    assert 200 <= finished < 2000
     with Store(path, "a") as store:
-        assert [e["n"] for e in store.evaluations("search")] == list(range(kept))
-        assert len(store.batches("k")[0]) == 5000
+        assert [e["n"] for e in store.evaluations("search")] == list(range(finished))
+        assert len(kept(store)) == 5000
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_no_half_made_store(

@@ -19,7 +19,8 @@ from codesign.campaign.fault_list import FaultList
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.store import Store
 from codesign.campaign.verify import chosen_trials, verify
-from codesign.engine.compiled import Counts, NativeEngine
+from codesign.engine.compiled import NativeEngine
+from codesign.engine.counts import Counts
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FaultArray, FaultModel, FaultSpace, Target
@@ -128,10 +129,11 @@ def test_a_csim_of_another_plan_is_found(tmp_path: Path) -> None:
 def test_counts_that_the_logits_do_not_give_are_found(tmp_path: Path) -> None:
     """A campaign whose own path through the engine is wrong, or a store of a wrong one."""
     plain = result(10)
-    right = list(plain.correct_per_trial)
-    right[6] -= 1
-    wrong = CampaignResult(**{**vars(plain), "correct_per_trial": tuple(right)})
-    said = f"trial 6, the campaign counted {right[6]} right answers and .* changed ones, csim {right[6] + 1} and"
+    counts = plain.counts.copy()
+    counts["correct"][6] -= 1
+    wrong = replace(plain, counts=counts)
+    right = plain.counts["correct"][6]
+    said = f"trial 6, the campaign counted {right - 1} right answers and .* changed ones, csim {right} and"
     with pytest.raises(MismatchError, match=said):
         verify(wrong, *CAMPAIGN, 10, csim=Csim(), mismatches=tmp_path)
 

@@ -29,12 +29,12 @@ def campaigns(network: Network, plan: ProtectionPlan, inputs: Ints, kernel: str)
         drawn = engine.run_campaign(space, labels, range(40), threads=THREADS, logits=True)
         lists = [space.draw(trial) for trial in range(40)]
         listed = engine.run_lists(lists, labels, threads=THREADS)
-        assert np.array_equal(drawn.correct, listed.correct) and np.array_equal(drawn.sdc1, listed.sdc1)
+        assert np.array_equal(drawn.rows, listed.rows)
         try:
             engine.run_campaign(space, labels, range(10**6), threads=THREADS, progress=stop)
         except Interrupted as interrupt:
-            kept = interrupt.counts.correct[:40]
-            assert np.array_equal(kept, drawn.correct[: len(kept)])
+            kept = interrupt.counts.rows[:40]
+            assert np.array_equal(kept, drawn.rows[: len(kept)])
     return 3 * len(MODELS)
 
 

@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from codesign.campaign.simulators import Simulator
-from codesign.engine.compiled import Counts, Interrupted, NativeEngine
+from codesign.engine.compiled import NativeEngine
+from codesign.engine.counts import COUNTS, CountArray, Counts, Interrupted
 from codesign.faults import FaultSpace
 from codesign.fixed import Ints
 
@@ -27,61 +28,60 @@ class Batches:
         self._threads = available_cores() if threads is None else threads
         self._next_size = _FIRST_TRIALS
 
-    def run(self, trials: range, progress: Progress | None = None) -> Iterator[Counts]:
-        """Counts of `trials`, batch by batch; `progress` is told the number after the last finished trial.
+    def run(self, ranges: Iterable[range], progress: Progress | None = None) -> Iterator[tuple[int, CountArray]]:
+        """First trial and counts of each batch; `progress` is told how many of the trials are finished.
 
         After a KeyboardInterrupt what was finished of its batch is given, then the interrupt raised again.
         """
-        while trials:
-            try:
-                counts = self._batch(trials, progress)
-            except Interrupted as stopped:
-                yield stopped.counts
-                raise
-            yield counts
-            trials = trials[len(counts.correct) :]
+        finished = 0
+        for trials in ranges:
+            while trials:
+                told = _offset(progress, finished)
+                try:
+                    rows = self._batch(trials, told)
+                except Interrupted as stopped:
+                    yield trials.start, stopped.counts.rows
+                    raise
+                yield trials.start, rows
+                trials = trials[len(rows) :]
+                finished += len(rows)
 
-    def _batch(self, trials: range, progress: Progress | None) -> Counts:
+    def _batch(self, trials: range, progress: Progress) -> CountArray:
         if isinstance(self._runner, NativeEngine):
             return self._together(self._runner, trials[: self._next_size], progress)
         return self._one_by_one(trials, progress)
 
-    def _together(self, engine: NativeEngine, trials: range, progress: Progress | None) -> Counts:
-        def told(done: int) -> None:
-            if progress:
-                progress(trials.start + done)
-
+    def _together(self, engine: NativeEngine, trials: range, progress: Progress) -> CountArray:
         start = time.perf_counter()
-        counts = engine.run_campaign(self._space, self._truth, trials, threads=self._threads, progress=told)
+        counts = engine.run_campaign(self._space, self._truth, trials, threads=self._threads, progress=progress)
         seconds = max(time.perf_counter() - start, 1e-6)
         fitting = int(len(trials) * BATCH_SECONDS / seconds)
         self._next_size = min(max(fitting, 1), _GROWTH * self._next_size)
-        return counts
+        return counts.rows
 
-    def _one_by_one(self, trials: range, progress: Progress | None) -> Counts:
-        found: list[tuple[int, int]] = []
+    def _one_by_one(self, trials: range, progress: Progress) -> CountArray:
+        found: list[tuple[int, ...]] = []
         end = time.perf_counter() + BATCH_SECONDS
         try:
             for trial in trials:
                 found.append(count(self._runner.run(self._space.draw(trial)), self._golden, self._truth))
-                if progress:
-                    progress(trial + 1)
+                progress(len(found))
                 if time.perf_counter() >= end:
                     break
         except KeyboardInterrupt as interrupt:
-            raise Interrupted(_counts(found)) from interrupt
-        return _counts(found)
+            raise Interrupted(Counts(np.array(found, COUNTS))) from interrupt
+        return np.array(found, COUNTS)
+
+
+def _offset(progress: Progress | None, by: int) -> Progress:
+    """Tells `progress`, if there is one, so many more."""
+    return lambda done: progress(by + done) if progress else None
 
 
 def count(logits: Ints, golden: Ints, truth: Ints) -> tuple[int, int]:
     """Right answers and samples whose top class changed; the first of equal logits wins."""
     top = logits.argmax(axis=1)
     return int((top == truth).sum()), int((top != golden.argmax(axis=1)).sum())
-
-
-def _counts(found: list[tuple[int, int]]) -> Counts:
-    correct, sdc1 = np.array(found, np.int64).reshape(-1, 2).T
-    return Counts(correct, sdc1)
 
 
 def available_cores() -> int:

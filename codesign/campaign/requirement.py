@@ -7,7 +7,8 @@ from typing import Literal
 
 from codesign.errors import ConfigError
 
-METRICS = ("accuracy", "sdc1")
+# The metrics, rates over samples, and what is counted for them (codesign.engine.counts).
+METRICS = {"accuracy": "correct", "sdc1": "sdc1"}
 _TEXT = re.compile(r"^\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*(?:@\s*([0-9.eE+-]+)\s*)?$")
 _FORM = "write it as accuracy>=0.95@0.99 or sdc1<=1e-3@0.95 (metric, bound, confidence)"
 

@@ -3,27 +3,26 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from codesign.campaign.requirement import Requirement, Status
+from codesign.campaign.requirement import METRICS, Requirement, Status
 from codesign.campaign.sequential import Stopping
 from codesign.campaign.statistics import Interval, rate_interval
+from codesign.engine.counts import CountArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CampaignResult:
     """Counts of each trial and what follows from them. `accuracy` and `sdc1` are rates over samples.
 
-    `network`, `plan` and `fault_model` are digests; `verified` are the trials that were replayed on the csim. If
-    `sequential`, the campaign could stop when its requirements were decided, and `SequentialTest` gives the verdicts.
+    `counts` has shape (n_trials,) and the columns of `codesign.engine.counts.COUNTS`. `network`, `plan` and
+    `fault_model` are digests; `verified` are the trials that were replayed on the csim. If `sequential`, the campaign
+    could stop when its requirements were decided, and `SequentialTest` gives the verdicts.
     """
 
     simulator: str
     seed: int
     samples: int
     accuracy_clean: float
-    correct_per_trial: tuple[int, ...]
-    sdc1_per_trial: tuple[int, ...]
+    counts: CountArray
     confidence: float
     requirements: tuple[Requirement, ...]
     network: str
@@ -34,12 +33,11 @@ class CampaignResult:
 
     @property
     def trials(self) -> int:
-        return len(self.correct_per_trial)
+        return len(self.counts)
 
     def interval(self, metric: str, confidence: float | None = None) -> Interval:
         """`accuracy`: share of right answers; `sdc1`: share of samples whose top class left the golden run's."""
-        events = self.correct_per_trial if metric == "accuracy" else self.sdc1_per_trial
-        return rate_interval(np.array(events, np.int64), self.samples, confidence or self.confidence)
+        return rate_interval(self.counts[METRICS[metric]], self.samples, confidence or self.confidence)
 
     @property
     def accuracy(self) -> Interval:
@@ -53,13 +51,18 @@ class CampaignResult:
         """Each requirement at its own confidence."""
         if self.sequential:
             stopping = Stopping(self.requirements, self.samples)
-            stopping.update(self.correct_per_trial, self.sdc1_per_trial)
+            stopping.update(self.counts)
             return [(test.requirement, test.status) for test in stopping.tests]
         found = []
         for requirement in self.requirements:
             interval = self.interval(requirement.metric, requirement.confidence)
             found.append((requirement, requirement.status(interval.low, interval.high)))
         return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CampaignResult) and self.to_json() == other.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -70,8 +73,8 @@ class CampaignResult:
             "accuracy_clean": self.accuracy_clean,
             "accuracy": self.accuracy.to_json(),
             "sdc1": self.sdc1.to_json(),
-            "correct_per_trial": list(self.correct_per_trial),
-            "sdc1_per_trial": list(self.sdc1_per_trial),
+            "correct_per_trial": self.counts["correct"].tolist(),
+            "sdc1_per_trial": self.counts["sdc1"].tolist(),
             "requirements": [{"text": str(r), "status": status.value} for r, status in self.verdicts()],
             "network": self.network,
             "plan": self.plan,

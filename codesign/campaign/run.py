@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from codesign.campaign.batches import Batches
+from codesign.campaign.ledger import Ledger
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
@@ -61,31 +61,33 @@ def run_campaign(
         require_csim()
     golden = forward(network, raw)[-1]
     key = campaign_key(network, plan, fault_model, raw, truth, simulator)
-    correct, sdc1 = store.batches(key) if store else (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    correct, sdc1 = correct[:trials], sdc1[:trials]
-    space = FaultSpace(network, plan, fault_model, len(raw))
-    decided = stopping is not None and stopping.update(correct, sdc1)
-    if not decided and (missing := range(len(correct), trials)):
+    ledger = Ledger()
+    for first, rows in store.batches(key) if store else ():
+        ledger.add(first, rows)
+    decided = stopping is not None and stopping.update(ledger.rows[:trials])
+    if missing := [] if decided else ledger.missing(trials):
+        there = trials - sum(map(len, missing))
         if progress:
-            progress(missing.start)
+            progress(there)
+        space = FaultSpace(network, plan, fault_model, len(raw))
         batches = Batches(open_simulator(simulator, network, plan, raw), space, golden, truth, threads)
-        for counts in batches.run(missing, progress):
-            if store and len(counts.correct):
-                store.add_batch(key, len(correct), counts.correct, counts.sdc1)
-            correct, sdc1 = np.append(correct, counts.correct), np.append(sdc1, counts.sdc1)
-            if stopping is not None and stopping.update(counts.correct, counts.sdc1):
+        for first, rows in batches.run(missing, progress and (lambda done: progress(there + done))):
+            if store and len(rows):
+                store.add_batch(key, first, rows)
+            room = max(0, trials - ledger.complete)
+            complete = ledger.add(first, rows)
+            if stopping is not None and stopping.update(complete[:room]):
                 break
-    if stopping is not None:  # the same trials, whatever the batches and the store had more
-        correct, sdc1 = correct[: stopping.trials], sdc1[: stopping.trials]
+    # The same trials, whatever the batches were and the store had more.
+    counts = ledger.rows[:trials][: stopping.trials if stopping else None]
     if progress:
-        progress(len(correct))
+        progress(len(counts))
     result = CampaignResult(
         simulator=simulator,
         seed=fault_model.seed,
         samples=len(raw),
         accuracy_clean=float((golden.argmax(axis=1) == truth).mean()),
-        correct_per_trial=tuple(correct.tolist()),
-        sdc1_per_trial=tuple(sdc1.tolist()),
+        counts=counts,
         confidence=confidence,
         requirements=wanted,
         network=network.digest,

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from codesign.campaign.requirement import Requirement, Status
+from codesign.campaign.requirement import METRICS, Requirement, Status
+from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError
 
 _STAKES = 24  # each half of the one before; the least is about 1e-7 of the largest
@@ -82,10 +83,10 @@ class Stopping:
             raise ConfigError("nothing to decide: a campaign that stops when it is decided needs a requirement")
         self.tests = [SequentialTest(requirement, samples) for requirement in requirements]
 
-    def update(self, correct: ArrayLike, sdc1: ArrayLike) -> bool:
-        """Take the next trials' counts, each of shape (n_trials,); true once every requirement is decided."""
+    def update(self, rows: CountArray) -> bool:
+        """Take the next trials' counts; true once every requirement is decided."""
         for test in self.tests:
-            test.update(correct if test.requirement.metric == "accuracy" else sdc1)
+            test.update(rows[METRICS[test.requirement.metric]])
         return self.trials is not None
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.engine.counts import COUNTS, CountArray
 from codesign.errors import StoreError
 
 VERSION = 1
@@ -98,31 +99,25 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add_batch(self, campaign: str, first: int, correct: NDArray[np.int64], sdc1: NDArray[np.int64]) -> None:
+    def add_batch(self, campaign: str, first: int, rows: CountArray) -> None:
         """Keep trials first .. first + len - 1 of a campaign; one transaction."""
-        row = (campaign, first, len(correct), correct.astype("<i4").tobytes(), sdc1.astype("<i4").tobytes())
+        kept = [rows[name].tobytes() for name in ("correct", "sdc1")]
         with self._guarded():
-            self._db.execute("insert or replace into batch values (?, ?, ?, ?, ?)", row)
+            self._db.execute("insert or replace into batch values (?, ?, ?, ?, ?)", (campaign, first, len(rows), *kept))
 
-    def batches(self, campaign: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Correct and SDC-1 counts of trials 0 .. n - 1, as far as they are there without a gap."""
-        correct, sdc1, expected = [], [], 0
+    def batches(self, campaign: str) -> Iterator[tuple[int, CountArray]]:
+        """First trial and counts of every batch, by their first; they overlap where two processes ran one campaign."""
         with self._guarded():
             query = "select first, count, correct, sdc1 from batch where campaign = ? order by first"
-            for first, count, right, silent in self._db.execute(query, (campaign,)):
-                if first > expected:
-                    break
-                # Batches overlap where two processes ran one campaign; a trial counts the same in both.
-                correct.append(self._counts(right, count)[expected - first :])
-                sdc1.append(self._counts(silent, count)[expected - first :])
-                expected = max(expected, first + count)
-        empty = [np.zeros(0, np.int64)]
-        return np.concatenate(correct or empty), np.concatenate(sdc1 or empty)
+            for first, count, correct, sdc1 in self._db.execute(query, (campaign,)):
+                rows = np.empty(count, COUNTS)
+                rows["correct"], rows["sdc1"] = self._counts(correct, count), self._counts(sdc1, count)
+                yield first, rows
 
-    def _counts(self, blob: object, count: int) -> NDArray[np.int64]:
+    def _counts(self, blob: object, count: int) -> NDArray[np.int32]:
         if not isinstance(blob, bytes) or len(blob) != 4 * count:
             raise StoreError(f"store {self.path}: a batch of {count} trials is damaged")
-        return np.frombuffer(blob, "<i4").astype(np.int64)
+        return np.frombuffer(blob, "<i4")
 
     def add_evaluation(self, kind: str, number: int, document: dict[str, Any]) -> None:
         """Keep one finished evaluation as JSON."""

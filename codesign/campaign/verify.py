@@ -67,7 +67,7 @@ def verify(
         if progress:
             progress(done)
         case = Case(network, plan, raw, FaultList.drawn(network, plan, model, len(raw), trial))
-        recorded = result.correct_per_trial[trial], result.sdc1_per_trial[trial]
+        recorded = result.counts[trial].item()
         if differs := _difference(case, engine, theirs, recorded, golden, truth):
             _keep(case, differs, mismatches or Path(MISMATCHES))
     if progress:

@@ -3,12 +3,12 @@
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.engine import binding
+from codesign.engine.counts import COUNTS, CountArray, Counts, Interrupted
 from codesign.engine.description import describe, describe_space
 from codesign.engine.fast import EngineSimulator
 from codesign.errors import ConfigError, one_of
@@ -21,19 +21,6 @@ from codesign.protection import ProtectionPlan
 KERNELS = ("generic", "plain", "avx2", "avx512")
 # How often a running campaign looks for interrupts and tells its progress, in seconds.
 _POLL = 0.05
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Of each finished trial the right answers and the samples whose top class left the fault-free run's.
-
-    `logits`, shape (trials, n_samples, n_out), is there if it was asked for. After an interrupt only the trials
-    up to the first unfinished one are kept.
-    """
-
-    correct: Ints
-    sdc1: Ints
-    logits: Ints | None = None
 
 
 class NativeEngine:
@@ -143,10 +130,10 @@ class NativeEngine:
             self._watched(wanted, done, cancel, progress)
         except KeyboardInterrupt as interrupt:
             complete = int(np.argmin(np.append(finished, 0)))
-            counts = Counts(correct[:complete], sdc1[:complete], None if values is None else values[:complete])
+            counts = Counts(_rows(correct, sdc1)[:complete], None if values is None else values[:complete])
             raise Interrupted(counts) from interrupt
         del kept
-        return Counts(correct, sdc1, values)
+        return Counts(_rows(correct, sdc1), values)
 
     def _watched(
         self,
@@ -185,9 +172,7 @@ def open_engine(network: Network, plan: ProtectionPlan, raw_inputs: Ints) -> Nat
     return NativeEngine(network, plan, raw_inputs)
 
 
-class Interrupted(KeyboardInterrupt):
-    """A campaign was interrupted; `counts` holds what was finished before."""
-
-    def __init__(self, counts: Counts) -> None:
-        super().__init__()
-        self.counts = counts
+def _rows(correct: Ints, sdc1: Ints) -> CountArray:
+    rows = np.empty(len(correct), COUNTS)
+    rows["correct"], rows["sdc1"] = correct, sdc1
+    return rows
