@@ -224,7 +224,10 @@ def resources(
     ] = "estimate",
     as_json: Json = False,
 ) -> None:
-    """Print what a design occupies, and where the figures come from."""
+    """Print what a design occupies, and where the figures come from.
+
+    A project without a report is given to `vivado_hls` or `vitis-run`, where that is installed, which can take hours.
+    """
     from codesign.report.text import resources_text
 
     report = _resources(what, source)
@@ -258,9 +261,10 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _resources(what: Path, source: str) -> dict[str, Any]:
-    from codesign.hls.project import MANIFEST, Project
+    from codesign.hls.folder import MANIFEST, Project
     from codesign.resources.estimate import estimate
-    from codesign.resources.vendor import read_report
+    from codesign.resources.vendor import has_report, read_report
+    from codesign.resources.vendor_run import run_csynth, tool_family
     from codesign.search.folder import RunFolder
 
     one_of("source", source, ("estimate", "vivado", "vitis"))
@@ -271,7 +275,13 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
     if source == "estimate":
         project = Project.open(folder)
         return estimate(project.network, project.plan, clock_ns=project.options.clock_ns).to_json()
-    top = Project.open(folder).network.name if (folder / MANIFEST).exists() else None
+    top = None
+    if (folder / MANIFEST).exists():
+        top = (project := Project.open(folder)).network.name
+    if top and not has_report(folder):
+        if source != (family := tool_family(project)):
+            raise ConfigError(f"{folder} is a project for {project.options.backend}: ask for --source {family}")
+        run_csynth(project)
     found = read_report(folder, top, source)
     if found.source != source:
         raise ConfigError(f"{folder}: the report is of {found.source} {found.tool_version}, not of {source}")

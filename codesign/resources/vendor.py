@@ -47,20 +47,30 @@ def read_csynth_rpt(path: Path, *, top: str | None = None) -> ResourceReport:
     return _Rpt(path).report(top)
 
 
-def _find(folder: Path, top: str | None) -> Path:
-    """The csynth report in a project folder: `<name>_prj/solution1/syn/report/`, as hls4ml lays it out."""
+def has_report(folder: Path) -> bool:
+    """Whether a project folder holds any report that `read_report` would take."""
+    return (folder / _AFTER_SYNTHESIS).is_file() or any(place.is_file() for place in _places(folder, None))
+
+
+def _places(folder: Path, top: str | None) -> list[Path]:
+    """Where csynth reports can be: `<name>_prj/solution1/syn/report/`, as hls4ml lays it out; the best ones first."""
     projects = [folder] if folder.name.endswith("_prj") else sorted(folder.glob(f"{top or '*'}_prj"))
-    looked, found = [], []
+    places = []
     for project in projects or [folder / f"{top or '*'}_prj"]:
         reports = project / "solution1" / "syn" / "report"
         name = top or project.name.removesuffix("_prj")
-        places = [reports / "csynth.xml", reports / f"{name}_csynth.xml", reports / f"{name}_csynth.rpt"]
-        looked += places
-        found += [place for place in places if place.is_file()][:1]
+        places += [reports / "csynth.xml", reports / f"{name}_csynth.xml", reports / f"{name}_csynth.rpt"]
+    return places
+
+
+def _find(folder: Path, top: str | None) -> Path:
+    """The csynth report in a project folder."""
+    places = _places(folder, top)
+    found = list({place.parent: place for place in reversed(places) if place.is_file()}.values())
     if len(found) > 1:
-        raise ReportError(f"{folder}: more than one project, name one of {', '.join(map(str, found))}")
+        raise ReportError(f"{folder}: more than one project, name one of {', '.join(map(str, sorted(found)))}")
     if not found:
-        raise ReportError(f"{folder}: no csynth report; looked for {', '.join(map(str, looked))}")
+        raise ReportError(f"{folder}: no csynth report; looked for {', '.join(map(str, places))}")
     return found[0]
 
 
