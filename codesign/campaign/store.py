@@ -1,94 +1,71 @@
 """The run folder's SQLite store: every batch of trials and every evaluation, written as it finishes."""
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from codesign.engine.counts import COUNTS, CountArray
-from codesign.errors import StoreError
+from codesign.campaign.database import Database
+from codesign.campaign.key import CampaignKey
+from codesign.engine.counts import CountArray
+from codesign.errors import ConfigError, StoreError
 
-VERSION = 1
-_SCHEMA = """
-create table meta (key text primary key, value text not null);
-create table batch (
-    campaign text not null, first integer not null, count integer not null,
-    correct blob not null, sdc1 blob not null, primary key (campaign, first)
-);
-create table evaluation (
-    kind text not null, number integer not null, document text not null, primary key (kind, number)
-);
-"""
+# Neighbouring batches are joined up to so many trials; larger ones are kept as they come.
+_JOINED = 4096
+# A message names so many of a study's changes.
+_SHOWN = 4
+_ROW = "select first, count, counts, crc from batch where campaign = ? and"
+FILE_DIGEST = "sha256:"
+"""Begins the value of a study's setting that stands for a file's content."""
 
 
 class Store:
-    """One SQLite file. A process that is killed loses at most what it had not finished.
+    """One SQLite file, which campaigns and processes may share. A process that is killed loses at most what it had
+    not finished.
 
-    Raises StoreError for a file that is not a store, is damaged, belongs to another study, or cannot be
-    written; such a file is never changed. A store that holds nothing yet belongs to nobody: a study that
-    failed at once can be corrected.
+    `study` holds the settings of the study that the store is for, by name. Raises StoreError for a file that is not a
+    store, is damaged, locked or of another version, belongs to another study, or cannot be written; such a file is
+    never changed. A store that holds nothing yet belongs to nobody: a study that failed at once can be corrected.
+    With `reading` the file has to be there, and may be write-protected.
     """
 
-    def __init__(self, path: Path, study: str = "") -> None:
+    def __init__(self, path: Path, study: Mapping[str, Any] | None = None, *, reading: bool = False) -> None:
         self.path = path
+        self._db = Database(path, reading=reading)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"cannot open the store {path}: {error}") from None
-        try:
-            with self._guarded():
-                self._create(study)
-            self._check(study)
-        except StoreError:
+            self.campaigns()  # none may be damaged
+            if study is not None:
+                self._claim(json.loads(json.dumps(study)))
+        except BaseException:
             self.close()
             raise
 
-    def _create(self, study: str) -> None:
-        """Make the tables, unless there are some. Not the file's size but SQLite knows: a process that was
-        killed right here leaves a file that SQLite makes empty again when it is opened.
-        """
-        if not self._empty("sqlite_master"):
+    def _claim(self, study: dict[str, Any]) -> None:
+        """Check that the store is this study's; one that nobody has used yet becomes it."""
+        if self._owner() == study:
             return
-        self._db.execute("begin immediate")
-        if self._empty("sqlite_master"):  # another process may have been faster
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute("insert into meta values ('version', ?), ('study', ?)", (str(VERSION), study))
-        self._db.execute("commit")
-
-    def _empty(self, table: str) -> bool:
-        return self._db.execute(f"select 1 from {table} limit 1").fetchone() is None  # noqa: S608, our own names
-
-    def _check(self, study: str) -> None:
-        with self._guarded():
-            meta = dict(self._db.execute("select key, value from meta"))
-        if meta.get("version") != str(VERSION):
-            raise StoreError(f"{self.path} has store version {meta.get('version')}, this codesign reads {VERSION}")
-        if study and meta.get("study") != study and not self._taken_over(study):
+        with self._db.transaction():
+            owner = self._owner()  # another process may have been faster
+            if free := owner is None or not (self._db.holds("batch") or self._db.holds("evaluation")):
+                self._db.set_meta("study", json.dumps(study, sort_keys=True))
+        if not free and (changes := _changes(owner or {}, study)):
             raise StoreError(
-                f"{self.path} belongs to another study (or this one was changed since): "
-                "choose another folder with --out, or remove this one"
+                f"{self.path} belongs to another study, or this one was changed since: {changes}; "
+                "undo that, or choose another folder with --out"
             )
 
-    def _taken_over(self, study: str) -> bool:
-        """Give a store that holds nothing yet to this study."""
-        with self._guarded():
-            if free := self._empty("batch") and self._empty("evaluation"):
-                self._db.execute("update meta set value = ? where key = 'study'", (study,))
-        return free
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _owner(self) -> dict[str, Any] | None:
+        text = self._db.meta("study")
         try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"store {self.path}: {error}") from None
+            found = None if text is None else json.loads(text)
+        except ValueError as error:
+            raise self._db.damaged(f"the study's settings: {error}") from None
+        if found is None or isinstance(found, dict):
+            return found
+        raise self._db.damaged("the study's settings")
 
     def close(self) -> None:
         self._db.close()
@@ -99,48 +76,178 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add_batch(self, campaign: str, first: int, rows: CountArray) -> None:
-        """Keep trials first .. first + len - 1 of a campaign; one transaction."""
-        kept = [rows[name].tobytes() for name in ("correct", "sdc1")]
-        with self._guarded():
-            self._db.execute("insert or replace into batch values (?, ?, ?, ?, ?)", (campaign, first, len(rows), *kept))
+    # ---------------------------------------------------------------- trials
 
-    def batches(self, campaign: str) -> Iterator[tuple[int, CountArray]]:
-        """First trial and counts of every batch, by their first; they overlap where two processes ran one campaign."""
-        with self._guarded():
-            query = "select first, count, correct, sdc1 from batch where campaign = ? order by first"
-            for first, count, correct, sdc1 in self._db.execute(query, (campaign,)):
-                rows = np.empty(count, COUNTS)
-                rows["correct"], rows["sdc1"] = self._counts(correct, count), self._counts(sdc1, count)
-                yield first, rows
+    def add_batch(self, key: CampaignKey, first: int, rows: CountArray) -> None:
+        """Keep trials first .. first + len - 1 of a campaign; one transaction.
 
-    def _counts(self, blob: object, count: int) -> NDArray[np.int32]:
-        if not isinstance(blob, bytes) or len(blob) != 4 * count:
-            raise StoreError(f"store {self.path}: a batch of {count} trials is damaged")
-        return np.frombuffer(blob, "<i4")
+        Its time does not depend on what is there. Batches are joined with neighbours that are not longer, so that
+        also batches of one trial end in few long rows, and each trial is written again some ten times at most.
+        """
+        with self._db.transaction():
+            self._db.rows("insert or ignore into campaign (digest, document) values (?, ?)", key.digest, key.text)
+            batches = _Batches(self._db, key)
+            if batches.add(first, rows):
+                batches.join(first, rows)
+
+    def batches(self, key: CampaignKey) -> Iterator[tuple[int, CountArray]]:
+        """First trial and counts, a piece at a time, in the trials' order and each trial once.
+
+        Nothing is locked between two pieces: other processes may add batches meanwhile.
+        """
+        if not self._db.rows("select 1 from campaign where digest = ?", key.digest):
+            return
+        batches = _Batches(self._db, key)
+        trial: int | None = 0
+        while trial is not None:
+            if (found := batches.at(trial)) is None:
+                trial = batches.next_after(trial)
+            else:
+                first, rows = found
+                yield trial, rows[trial - first :]
+                trial = first + len(rows)
+
+    def campaigns(self) -> list[CampaignKey]:
+        """The campaigns that have trials, in the order in which they began."""
+        found = []
+        for digest, document in self._db.rows("select digest, document from campaign order by number"):
+            try:
+                key = CampaignKey.parse(document)
+            except ConfigError as error:
+                raise self._db.damaged(f"campaign {digest}: {error}") from None
+            if key.digest != digest:
+                raise self._db.damaged(f"campaign {digest}")
+            found.append(key)
+        if self._db.rows("select 1 from batch where campaign not in (select number from campaign) limit 1"):
+            raise self._db.damaged("a batch without a campaign")
+        return found
+
+    # ---------------------------------------------------------------- evaluations
 
     def add_evaluation(self, kind: str, number: int, document: dict[str, Any]) -> None:
         """Keep one finished evaluation as JSON."""
         text = json.dumps(document, sort_keys=True)
-        with self._guarded():
-            self._db.execute("insert or replace into evaluation values (?, ?, ?)", (kind, number, text))
+        values = (kind, number, text, _evaluation_crc(kind, number, text))
+        self._db.rows("insert or replace into evaluation values (?, ?, ?, ?)", *values)
 
     def evaluations(self, kind: str) -> list[dict[str, Any]]:
         """Finished evaluations of a kind, in their order."""
-        with self._guarded():
-            query = "select document from evaluation where kind = ? order by number"
-            texts = [text for (text,) in self._db.execute(query, (kind,))]
-        try:
-            return [json.loads(text) for text in texts]
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"store {self.path}: evaluation {kind} is damaged: {error}") from None
+        query = "select number, document, crc from evaluation where kind = ? order by number"
+        found = []
+        for number, text, crc in self._db.rows(query, kind):
+            if not isinstance(text, str) or _evaluation_crc(kind, number, text) != crc:
+                raise self._db.damaged(f"evaluation {kind} {number}")
+            found.append(json.loads(text))
+        return found
 
     def spent_seconds(self, add: float = 0.0) -> float:
         """Working time of all sessions on this store, after adding `add`."""
-        with self._guarded():
-            row = self._db.execute("select value from meta where key = 'seconds'").fetchone()
-            total = float(row[0]) if row else 0.0
-            if add:
-                total += add
-                self._db.execute("insert or replace into meta values ('seconds', ?)", (repr(total),))
+        try:
+            total = float(self._db.meta("seconds") or 0.0)
+        except ValueError as error:
+            raise self._db.damaged(f"working time: {error}") from None
+        if add:
+            total += add
+            self._db.set_meta("seconds", repr(total))
         return total
+
+
+class _Batches:
+    """The batches of one campaign, which is in the table of campaigns.
+
+    A batch is one row: the counts column by column as 32-bit integers, lowest byte first, compressed by zlib; and a
+    checksum over them, the campaign's digest and the trials' numbers.
+    """
+
+    def __init__(self, db: Database, key: CampaignKey) -> None:
+        self._db, self._key = db, key
+        [(self._number,)] = db.rows("select number from campaign where digest = ?", key.digest)
+        self._dtype = np.dtype([(name, "<i4") for name in key.columns])
+
+    def add(self, first: int, rows: CountArray) -> bool:
+        """Write a batch, unless there is a longer one that begins with the same trial; true where it was written."""
+        query = "select 1 from batch where campaign = ? and first = ? and count > ?"
+        if self._db.rows(query, self._number, first, len(rows)):
+            return False
+        values = (self._number, first, len(rows), *self._packed(first, rows))
+        self._db.rows("insert or replace into batch values (?, ?, ?, ?, ?)", *values)
+        return True
+
+    def join(self, first: int, rows: CountArray) -> None:
+        """Make one batch of these trials, just added, and of neighbours that are not longer."""
+        firsts = [first]
+        while (found := self._neighbour(first, len(rows))) is not None:
+            start, other = found
+            rows = np.concatenate([other, rows] if start < first else [rows, other])
+            first = min(first, start)
+            firsts.append(start)
+        if len(firsts) == 1:
+            return
+        for gone in firsts:
+            if gone != first:
+                self._db.rows("delete from batch where campaign = ? and first = ?", self._number, gone)
+        query = "update batch set count = ?, counts = ?, crc = ? where campaign = ? and first = ?"
+        self._db.rows(query, len(rows), *self._packed(first, rows), self._number, first)
+
+    def _neighbour(self, first: int, count: int) -> tuple[int, CountArray] | None:
+        """The batch that ends where these trials begin, or begins where they end, if it is to be joined with them."""
+        before = self._db.rows(f"{_ROW} first < ? order by first desc limit 1", self._number, first)
+        touching = [row for row in before if row[0] + row[1] == first]
+        touching += self._db.rows(f"{_ROW} first = ?", self._number, first + count)
+        for row in touching:
+            if row[1] <= min(count, _JOINED - count):
+                return row[0], self._rows(*row)
+        return None
+
+    def at(self, trial: int) -> tuple[int, CountArray] | None:
+        """First trial and counts of a batch that has this trial."""
+        query = f"{_ROW} first <= ? and first + count > ? order by first desc limit 1"
+        found = self._db.rows(query, self._number, trial, trial)
+        return (found[0][0], self._rows(*found[0])) if found else None
+
+    def next_after(self, trial: int) -> int | None:
+        """The next trial with which a batch begins."""
+        query = "select min(first) from batch where campaign = ? and first > ?"
+        [(found,)] = self._db.rows(query, self._number, trial)
+        return None if found is None else int(found)
+
+    def _packed(self, first: int, rows: CountArray) -> tuple[bytes, int]:
+        table = np.stack([rows[name] for name in self._key.columns]).astype("<i4")
+        counts = zlib.compress(table.tobytes(), 1)
+        return counts, self._crc(first, len(rows), counts)
+
+    def _rows(self, first: int, count: int, counts: object, crc: object) -> CountArray:
+        try:
+            if not isinstance(counts, bytes) or self._crc(first, count, counts) != crc:
+                raise ValueError("checksum")
+            table = np.frombuffer(zlib.decompress(counts), "<i4").reshape(len(self._key.columns), count)
+        except (ValueError, zlib.error) as error:
+            where = f"batch of {count} trials from {first} of campaign {self._key.digest[:16]}"
+            raise self._db.damaged(f"{where}: {error}") from None
+        rows = np.empty(count, self._dtype)
+        for name, column in zip(self._key.columns, table, strict=True):
+            rows[name] = column
+        return rows
+
+    def _crc(self, first: int, count: int, counts: bytes) -> int:
+        return zlib.crc32(counts, zlib.crc32(f"{self._key.digest} {first} {count} ".encode()))
+
+
+def _evaluation_crc(kind: str, number: int, text: str) -> int:
+    return zlib.crc32(f"{kind} {number} {text}".encode())
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between the settings of two studies, in words."""
+    found = []
+    for name in sorted({*before, *now}):
+        old, new = (_shown(settings[name]) if name in settings else "not there" for settings in (before, now))
+        if old != new:
+            is_file = FILE_DIGEST in f"{before.get(name)} {now.get(name)}"
+            found.append(f"{name} changed" if is_file else f"{name} was {old}, is {new}")
+    more = [f"{len(found) - _SHOWN} more settings"] if len(found) > _SHOWN else []
+    return "; ".join(found[:_SHOWN] + more)
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
