@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from byte_networks import byte_cases, byte_networks, digits_like
+from byte_networks import byte_cases, byte_networks, digits_like, reshaped_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import (
@@ -187,7 +187,7 @@ def test_packed_kernels_equal_the_numpy_engine(case: Case) -> None:
 
 @settings(max_examples=50)
 @given(
-    byte_networks(),
+    byte_networks() | byte_networks() | reshaped_networks(),
     st.data(),
     st.sampled_from([1e-3, 0.02, 0.2]),
     st.sets(st.sampled_from(Target), min_size=1),
@@ -230,6 +230,30 @@ def test_a_network_that_fits_the_registers(kernel: str, model: FaultModel) -> No
     network, inputs = digits_like()
     _same_campaign(network, ProtectionPlan(), inputs, model, kernel)
     _same_campaign(network, ProtectionPlan.uniform(network, 8), inputs, model, kernel)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_register_behind_a_reshape(kernel: str) -> None:
+    """The convolution counts two pixels of two neurons, the layer behind the reshape one pixel of four."""
+
+    def parameter(raw: list[object], width: int) -> Parameter:
+        return Parameter(np.array(raw), FixedPoint(width, width, False))
+
+    wide, narrow = FixedPoint(9, 9, False), FixedPoint(2, 2, False)
+    layers = (
+        Layer.conv("conv", (2, 1), parameter([[[1, 1]]], 1), parameter([2, 1], 2), wide, wide),
+        Layer.relu("relu", (2, 2), narrow),
+        Layer.reshape("flat", (2, 2), (4,), narrow),
+        Layer.relu("last", 4, narrow),
+    )
+    network, inputs = Network("flat", FixedPoint(1, 1, False), layers, (2, 1)), np.array([[1, 1]])
+    weight = FaultSite(0, Target.WEIGHT, 0).at()
+    register = FaultSite(3, Target.ACTIVATION, 2).at(0, 0)
+    engine = NativeEngine(network, ProtectionPlan(), inputs, kernel)
+    assert engine.golden.tolist() == [[3, 2, 3, 2]]
+    assert engine.run(register).tolist() == [[3, 2, 2, 2]]
+    assert engine.run(np.concatenate([weight, register])).tolist() == [[2, 2, 3, 2]]
+    _same_campaign(network, ProtectionPlan(), inputs, FaultModel((Target.WEIGHT, Target.ACTIVATION), ber=0.2), kernel)
 
 
 # ---------------------------------------------------------------- layers that compute no sums
