@@ -1,4 +1,4 @@
-"""Thousands of random networks, plans and fault lists: every kernel of the compiled engine has NumPy's integers and flags."""
+"""Thousands of random networks, plans and fault lists: NumPy's integers and flags in every kernel."""
 
 import itertools
 from functools import cache

@@ -1,4 +1,4 @@
-"""Hundreds of random networks, plans and fault lists in every mode: the C-simulation has the engines' integers and flags.
+"""Hundreds of random networks, plans and fault lists in every mode: csim has the engines' integers and flags.
 
 Compiled without optimisation and with one precompiled header for all, two at a time; what is compiled is the project.
 """
@@ -29,7 +29,7 @@ from codesign.network.passive import refused_in_streams
 
 NETWORKS = 210
 MODES = [ProjectOptions(backend=b, io_type=i) for b, i in itertools.product(BACKENDS, IO_TYPES)]
-FLAGS = "-std=c++17 -O0 -DNDEBUG -fPIC -fvisibility=hidden -fno-gnu-unique -w"
+COMPILER_FLAGS = "-std=c++17 -O0 -DNDEBUG -fPIC -fvisibility=hidden -fno-gnu-unique -w"
 
 
 def drawn(count: int) -> list[Case]:
@@ -83,7 +83,8 @@ def compiler(folder: Path, project: Project) -> Path:
     headers += ["nnet_utils/codesign_layers.h", "nnet_utils/codesign_status.h", "nnet_utils/codesign_csim.h"]
     (folder / "all.h").write_text("".join(f'#include "{firmware / name}"\n' for name in headers))
     subprocess.run(
-        ["g++", *FLAGS.split(), f"-I{firmware / 'ap_types'}", "-x", "c++-header", str(folder / "all.h")], check=True
+        ["g++", *COMPILER_FLAGS.split(), f"-I{firmware / 'ap_types'}", "-x", "c++-header", str(folder / "all.h")],
+        check=True,
     )
     script = folder / "g++"
     script.write_text(f'#!/bin/sh\nexec g++ -include {folder / "all.h"} "$@" -O0\n')

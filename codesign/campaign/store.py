@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from codesign.engine.counts import COUNTS, CountArray
 from codesign.errors import StoreError
 
-VERSION = 1
-_SCHEMA = """
+VERSION = 2
+_COLUMNS = COUNTS.names or ()
+_SCHEMA = f"""
 create table meta (key text primary key, value text not null);
 create table batch (
     campaign text not null, first integer not null, count integer not null,
-    correct blob not null, sdc1 blob not null, primary key (campaign, first)
+    {", ".join(f"{name} blob not null" for name in _COLUMNS)}, primary key (campaign, first)
 );
 create table evaluation (
     kind text not null, number integer not null, document text not null, primary key (kind, number)
@@ -101,17 +102,19 @@ class Store:
 
     def add_batch(self, campaign: str, first: int, rows: CountArray) -> None:
         """Keep trials first .. first + len - 1 of a campaign; one transaction."""
-        kept = [rows[name].tobytes() for name in ("correct", "sdc1")]
+        kept = (campaign, first, len(rows), *(rows[name].tobytes() for name in _COLUMNS))
         with self._guarded():
-            self._db.execute("insert or replace into batch values (?, ?, ?, ?, ?)", (campaign, first, len(rows), *kept))
+            places = ", ".join("?" * len(kept))
+            self._db.execute(f"insert or replace into batch values ({places})", kept)  # noqa: S608, our own names
 
     def batches(self, campaign: str) -> Iterator[tuple[int, CountArray]]:
         """First trial and counts of every batch, by their first; they overlap where two processes ran one campaign."""
         with self._guarded():
-            query = "select first, count, correct, sdc1 from batch where campaign = ? order by first"
-            for first, count, correct, sdc1 in self._db.execute(query, (campaign,)):
+            query = f"select first, count, {', '.join(_COLUMNS)} from batch where campaign = ? order by first"  # noqa: S608
+            for first, count, *kept in self._db.execute(query, (campaign,)):
                 rows = np.empty(count, COUNTS)
-                rows["correct"], rows["sdc1"] = self._counts(correct, count), self._counts(sdc1, count)
+                for name, blob in zip(_COLUMNS, kept, strict=True):
+                    rows[name] = self._counts(blob, count)
                 yield first, rows
 
     def _counts(self, blob: object, count: int) -> NDArray[np.int32]:
