@@ -218,11 +218,9 @@ def export(
 
 @app.command()
 def resources(
-    what: Annotated[
-        Path, typer.Argument(metavar="PROJECT_OR_RUN", help="An HLS project, a run folder, or a csynth report.")
-    ],
+    what: Annotated[Path, typer.Argument(metavar="PROJECT_OR_RUN", help="An HLS project, a run folder, or a report.")],
     source: Annotated[
-        str, typer.Option(help="`estimate`, or `vivado` / `vitis` to read the tool's csynth report.")
+        str, typer.Option(help="`estimate`, or `vivado` / `vitis` to read the tool's reports.")
     ] = "estimate",
     as_json: Json = False,
 ) -> None:
@@ -274,7 +272,7 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
         project = Project.open(folder)
         return estimate(project.network, project.plan, clock_ns=project.options.clock_ns).to_json()
     top = Project.open(folder).network.name if (folder / MANIFEST).exists() else None
-    found = read_report(folder, top)
+    found = read_report(folder, top, source)
     if found.source != source:
         raise ConfigError(f"{folder}: the report is of {found.source} {found.tool_version}, not of {source}")
     return found.to_json()

@@ -236,9 +236,10 @@ def _campaign(
 def _print_campaign(result: "CampaignResult") -> None:
     print(f"{result.simulator}: {result.trials} trials of {result.samples} samples, seed {result.seed}")
     print(f"accuracy without faults {result.accuracy_clean:.4f}")
-    for name, interval in (("accuracy", result.accuracy), ("sdc1", result.sdc1)):
+    rates = {"accuracy": result.accuracy, "sdc1": result.sdc1, "sdc5": result.sdc5}
+    for name, interval in {**{f"{rate} under faults": rates[rate] for rate in rates}, **result.outcomes}.items():
         span = f"[{interval.low:.5f}, {interval.high:.5f}] at {interval.confidence:.0%}"
-        print(f"{name + ' under faults':<23} {interval.mean:.5f}  {span}")
+        print(f"{name:<23} {interval.mean:.5f}  {span}")
     for requirement, status in result.verdicts():
         print(f"requirement {requirement}: {status.value}")
 

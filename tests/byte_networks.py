@@ -45,6 +45,21 @@ def byte_networks(draw: st.DrawFn, max_layers: int = 6) -> Network:
 
 
 @st.composite
+def reshaped_networks(draw: st.DrawFn) -> Network:
+    """A convolution, then elementwise layers in front of a reshape and behind it, which one block computes."""
+    source = draw(fixed_points((1, 8), (-2, 8)))
+    shape = first = (*(draw(st.integers(2, 4)) for _ in range(draw(st.integers(1, 2)))), draw(st.integers(1, 3)))
+    layers: list[Layer] = []
+    before, behind = (draw(st.lists(st.sampled_from(["relu", "activation"]), max_size=2)) for _ in range(2))
+    for index, kind in enumerate(["conv", *before, "flat", "relu", *behind]):
+        layers.append(draw(_byte_layer(f"layer{index}", kind, shape, layers[-1].result if layers else source)))
+        shape = layers[-1].out_shape
+    if draw(st.booleans()):
+        layers += draw(_last_layers(shape, layers[-1].result))
+    return Network("reshaped", source, tuple(layers), first)
+
+
+@st.composite
 def _byte_layer(draw: st.DrawFn, name: str, kind: str, shape: Shape, source: FixedPoint) -> Layer:
     if kind in ("relu", "activation"):
         near = source.frac + draw(st.integers(-8, 1))
@@ -101,7 +116,7 @@ def _last_layers(draw: st.DrawFn, shape: Shape, source: FixedPoint) -> list[Laye
 
 @st.composite
 def byte_cases(draw: st.DrawFn) -> Case:
-    network = draw(byte_networks())
+    network = draw(byte_networks() | byte_networks() | reshaped_networks())
     plan = draw(plans(network))
     n_samples = draw(st.integers(1, 5) | st.sampled_from([65, 130]))
     inputs = random_raw(network.input_type, (n_samples, network.n_in), np.random.default_rng(draw(SEEDS)))

@@ -16,8 +16,7 @@ from stores import numbered
 
 from codesign.campaign import batches as batches_module
 from codesign.campaign.batches import Batches
-from codesign.campaign.ledger import Ledger
-from codesign.campaign.requirement import Requirement, Status
+from codesign.campaign.requirement import METRICS, Requirement, Status
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
 from codesign.campaign.sequential import SequentialTest
@@ -25,7 +24,7 @@ from codesign.campaign.store import Store
 from codesign.engine.compiled import NativeEngine
 from codesign.engine.counts import COUNTS, CountArray, Counts
 from codesign.engine.reference import ReferenceSimulator
-from codesign.errors import ConfigError, StoreError
+from codesign.errors import ConfigError
 from codesign.faults import FaultModel, FaultSpace, Target
 from codesign.fixed import FixedPoint
 from codesign.network import forward
@@ -102,7 +101,7 @@ def test_malformed_requirements_are_refused_in_one_line(text: str) -> None:
 
 
 @given(
-    st.sampled_from(["accuracy", "sdc1"]),
+    st.sampled_from(sorted(METRICS)),
     st.sampled_from([">=", "<="]),
     st.integers(0, 10**9),
     st.integers(1, 10**6 - 1),

@@ -21,8 +21,8 @@ VITIS_RPT = VITIS / "myproject_csynth.rpt"
 VIVADO_RPT = DATA / "vivado-2020.1-xczu9eg-dnd" / "myproject_csynth.rpt"
 
 # Read by eye from the files.
-CONV1D = ResourceReport(17966, 7123, 467, 29, 395, 390, 5.0, "vitis", "2024.1")
-DND = ResourceReport(59561, 4561, 0, 1, 5, 1, 5.0, "vivado", "2020.1")
+CONV1D = ResourceReport(17966, 7123, 467, 29, 395, 390, 5.0, "vitis", "2024.1", "csynth")
+DND = ResourceReport(59561, 4561, 0, 1, 5, 1, 5.0, "vivado", "2020.1", "csynth")
 
 XML = SMALL_XML.read_text()
 RPT = VIVADO_RPT.read_text()
@@ -154,7 +154,9 @@ def test_what_the_tool_leaves_open_is_none(tmp_path: Path, absent: str) -> None:
 def test_text_report_of_2019(tmp_path: Path) -> None:
     path = tmp_path / "big_mul_csynth.rpt"
     path.write_text(RPT_2019)
-    assert read_report(path, "big_mul") == ResourceReport(543, 77, 4356, 0, None, 2, 18.0, "vivado", "2019.1.op")
+    assert read_report(path, "big_mul") == ResourceReport(
+        543, 77, 4356, 0, None, 2, 18.0, "vivado", "2019.1.op", "csynth"
+    )
 
 
 # --- project folders ---

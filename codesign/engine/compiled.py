@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.engine import binding
-from codesign.engine.counts import COUNTS, CountArray, Counts, Interrupted
+from codesign.engine.counts import COUNTS, Counts, Interrupted, Outcome
 from codesign.engine.description import describe, describe_space
 from codesign.engine.fast import EngineSimulator
 from codesign.errors import ConfigError, one_of
@@ -19,6 +19,8 @@ from codesign.protection import ProtectionPlan
 
 # By rising speed; a processor that lacks one takes the one before.
 KERNELS = ("generic", "plain", "avx2", "avx512")
+# In the compiled engine's words of flags.
+_CORRECTED, _DETECTED = 1, 2
 # How often a running campaign looks for interrupts and tells its progress, in seconds.
 _POLL = 0.05
 
@@ -54,13 +56,23 @@ class NativeEngine:
 
     def run(self, faults: FaultArray) -> Ints:
         """Logits under the faults, shape (n_samples, n_out)."""
+        return self.outcome(faults).logits
+
+    def outcome(self, faults: FaultArray) -> Outcome:
+        """Logits under the faults, and the flags that the protection raises."""
         listed = np.ascontiguousarray(faults, FAULT)
         logits, error = np.empty((self._n_samples, self.network.n_out), np.int64), binding.Error.empty()
+        flags = binding.no_bytes(self._n_samples)
         if self._library.codesign_engine_run(
-            self._handle, binding.address(listed), len(listed), binding.address(logits), error
+            self._handle,
+            binding.address(listed),
+            len(listed),
+            binding.address(logits),
+            binding.address(flags),
+            error,
         ):
             raise error.raised()
-        return logits
+        return Outcome(logits, (flags & _CORRECTED) != 0, (flags & _DETECTED) != 0)
 
     def run_campaign(
         self,
@@ -118,11 +130,11 @@ class NativeEngine:
             raise ConfigError(f"labels {truth.min()}..{truth.max()} lie outside the {self.network.n_out} classes")
         if threads < 1:
             raise ConfigError(f"{threads} threads: at least one is needed")
-        correct, sdc1 = np.zeros(trials, np.int64), np.zeros(trials, np.int64)
-        finished, (done, cancel) = binding.no_bytes(trials), binding.flags()
+        rows = np.zeros(trials, COUNTS)
+        finished, (done, cancel) = binding.no_bytes(trials), binding.signals()
         values = np.empty((trials, self._n_samples, self.network.n_out), np.int64) if logits else None
         wanted.n_trials, wanted.threads, wanted.labels = trials, threads, binding.address(truth)
-        wanted.correct, wanted.sdc1 = binding.address(correct), binding.address(sdc1)
+        wanted.counts = binding.address(rows)
         wanted.logits = None if values is None else binding.address(values)
         wanted.finished = binding.address(finished)
         wanted.done, wanted.cancel = binding.address(done), binding.address(cancel)
@@ -130,10 +142,10 @@ class NativeEngine:
             self._watched(wanted, done, cancel, progress)
         except KeyboardInterrupt as interrupt:
             complete = int(np.argmin(np.append(finished, 0)))
-            counts = Counts(_rows(correct, sdc1)[:complete], None if values is None else values[:complete])
+            counts = Counts(rows[:complete], None if values is None else values[:complete])
             raise Interrupted(counts) from interrupt
         del kept
-        return Counts(_rows(correct, sdc1), values)
+        return Counts(rows, values)
 
     def _watched(
         self,
@@ -170,9 +182,3 @@ def open_engine(network: Network, plan: ProtectionPlan, raw_inputs: Ints) -> Nat
     except ConfigError:
         return EngineSimulator(network, plan, raw_inputs)
     return NativeEngine(network, plan, raw_inputs)
-
-
-def _rows(correct: Ints, sdc1: Ints) -> CountArray:
-    rows = np.empty(len(correct), COUNTS)
-    rows["correct"], rows["sdc1"] = correct, sdc1
-    return rows

@@ -33,7 +33,8 @@ def _shaded(row: np.ndarray[Any, np.dtype[np.float64]], top: float) -> str:
 def resources_text(report: dict[str, Any]) -> str:
     """The figures of a ResourceReport; what the source does not say is shown as a dash."""
     names = ("lut", "ff", "dsp", "bram_18k", "latency_cycles", "ii", "clock_ns")
-    lines = [f"source: {report['source']} ({report['tool_version']})"]
+    stage = f", {report['stage']}" if report["stage"] else ""
+    lines = [f"source: {report['source']} ({report['tool_version']}{stage})"]
     lines += [f"{name:<15} {'-' if report[name] is None else report[name]}" for name in names]
     if causes := report.get("lut_by_cause"):
         lines += [f"  LUT {name:<10} {count}" for name, count in causes.items()]

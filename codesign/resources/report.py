@@ -15,7 +15,8 @@ class ResourceReport:
     """One design's figures; None where the source does not say, never 0 in its place.
 
     `lut`, `ff`, `dsp` and `bram_18k` count primitives, `latency_cycles` is the worst case from input to
-    output, `ii` the cycles between two inputs (worst case), `clock_ns` the target period.
+    output, `ii` the cycles between two inputs (worst case), `clock_ns` the target period. `stage` is how far the tool
+    was: "csynth", or what Vivado calls the design's state, such as "synthesized" or "routed".
     """
 
     lut: int | None
@@ -27,6 +28,7 @@ class ResourceReport:
     clock_ns: float | None
     source: str
     tool_version: str
+    stage: str | None = None
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -39,6 +41,8 @@ class ResourceReport:
             raise ReportError(f"resource report: source is {self.source!r}, expected one of {', '.join(SOURCES)}")
         if not isinstance(self.tool_version, str):
             raise ReportError(f"resource report: tool_version is {self.tool_version!r}, expected text")
+        if self.stage is not None and not isinstance(self.stage, str):
+            raise ReportError(f"resource report: stage is {self.stage!r}, expected text or nothing")
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name; a figure that the source does not give is null."""

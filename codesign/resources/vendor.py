@@ -1,4 +1,4 @@
-"""Readers of the C-synthesis reports of Vivado HLS and Vitis HLS.
+"""Reading a report of any kind, and the readers of the C-synthesis reports of Vivado HLS and Vitis HLS.
 
 The figures are the vendor tool's own estimates before logic synthesis. Formats: AMD UG902 and UG1399; read
 from real reports of Vivado HLS 2019.1 and 2020.1 and Vitis HLS 2024.1. Whatever is not understood is
@@ -6,39 +6,33 @@ refused: a report gives the right numbers or a ReportError, and a figure that th
 (`undef`, `?`, `-`) is None.
 """
 
-import re
-from itertools import pairwise
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree
 
 from codesign.errors import ReportError
+from codesign.resources.implementation import is_utilization, read_utilization
+from codesign.resources.reading import ABSENT, Reader, Row, TextReader, content_of
 from codesign.resources.report import ResourceReport
 
-_ABSENT = {"undef", "?", "-"}
-_VERSION = re.compile(r"(20\d\d)\.(\d)(?:[.\s]\S.*)?", re.ASCII)
-_WHOLE = re.compile(r"[0-9]{1,18}")
-_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_FIRST_VITIS = (2020, 2)
-
-# Beyond these a figure is damage, not a design: devices hold some 10**7 primitives, a run of 10**15 cycles
-# takes a month, and no fabric is clocked below 100 kHz.
-_MAX_PRIMITIVES = 10**9
-_MAX_CYCLES = 10**15
-_MAX_CLOCK_NS = 10_000.0
-_MAX_BYTES = 256 * 2**20
+# Where hls4ml's own script for logic synthesis puts it.
+_AFTER_SYNTHESIS = "vivado_synth.rpt"
 
 
-def read_report(path: Path, top: str | None = None) -> ResourceReport:
-    """Read a csynth report: an XML or `.rpt` file, or a project folder in hls4ml's layout.
+def read_report(path: Path, top: str | None = None, source: str | None = None) -> ResourceReport:
+    """Read a report: a csynth XML or `.rpt` file, a utilization report, or a project folder in hls4ml's layout.
 
-    With `top`, a report of another top function is refused.
+    In a folder, and with `source` "vivado", the report after logic synthesis is preferred to csynth's estimate. With
+    `top`, a report of another top function is refused.
     """
     path = Path(path)
     if path.is_dir():
-        path = _find(path, top)
-    if path.suffix.lower() == ".xml" or _content(path).lstrip().startswith(b"<"):
+        synthesised = path / _AFTER_SYNTHESIS
+        path = synthesised if source == "vivado" and synthesised.is_file() else _find(path, top)
+    if is_utilization(path):
+        return read_utilization(path, top=top)
+    if path.suffix.lower() == ".xml" or content_of(path).lstrip().startswith(b"<"):
         return read_csynth_xml(path, top=top)
     return read_csynth_rpt(path, top=top)
 
@@ -70,68 +64,13 @@ def _find(folder: Path, top: str | None) -> Path:
     return found[0]
 
 
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise ReportError(f"cannot read report {path}: {error.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise ReportError(f"{path}: larger than {_MAX_BYTES >> 20} MiB, expected a csynth report")
-    return data
-
-
-class _Reader:
-    """What both formats share: the checks of single figures, with the path in every message."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def error(self, problem: str) -> ReportError:
-        # Pieces of a damaged file are quoted here: the message stays one printable line.
-        line = "".join(c if c.isprintable() else "?" for c in " ".join(problem.split()))
-        return ReportError(f"{self.path}: not a usable csynth report: {line}")
-
-    def count(self, text: str, what: str, limit: int = _MAX_PRIMITIVES) -> int | None:
-        if text in _ABSENT:
-            return None
-        if not _WHOLE.fullmatch(text) or int(text) > limit:
-            raise self.error(f"{what} is '{text[:40]}', expected a whole number from 0 to {limit:,}")
-        return int(text)
-
-    def worst(self, least: str, most: str, what: str) -> int | None:
-        """The second of a (min, max) pair of cycle counts."""
-        low, high = self.count(least, f"minimum {what}", _MAX_CYCLES), self.count(most, what, _MAX_CYCLES)
-        if low is not None and high is not None and low > high:
-            raise self.error(f"{what} runs from {low} to {high} cycles")
-        return high
-
-    def clock(self, text: str) -> float | None:
-        if text in _ABSENT:
-            return None
-        if not _DECIMAL.fullmatch(text) or not 0 < float(text) <= _MAX_CLOCK_NS:
-            raise self.error(f"target clock is '{text[:40]}', expected nanoseconds up to {_MAX_CLOCK_NS:g}")
-        return float(text)
-
-    def source(self, version: str) -> str:
-        """Up to 2020.1 the tool is Vivado HLS, from 2020.2 on Vitis HLS."""
-        match = _VERSION.fullmatch(version)
-        if match is None:
-            raise self.error(f"tool version is '{version[:40]}', expected one like 2020.1")
-        return "vivado" if (int(match[1]), int(match[2])) < _FIRST_VITIS else "vitis"
-
-    def check_top(self, found: str, wanted: str | None) -> None:
-        if wanted is not None and found != wanted:
-            raise self.error(f"it is of top function '{found}', expected '{wanted}'")
-
-
-class _Xml(_Reader):
+class _Xml(Reader):
     """`<profile>`: the figures of the top function are in sections directly below the root."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            self.root: Element = defusedxml.ElementTree.fromstring(_content(path), forbid_dtd=True)
+            self.root: Element = defusedxml.ElementTree.fromstring(content_of(path), forbid_dtd=True)
         except ParseError as error:
             raise self.error(f"broken XML, cut short or damaged ({error})") from None
         except (ValueError, LookupError) as error:
@@ -159,6 +98,7 @@ class _Xml(_Reader):
             clock_ns=self.target_clock(user),
             source=self.source(version),
             tool_version=version.split()[0],
+            stage="csynth",
         )
 
     def section(self, *tags: str) -> Element:
@@ -195,19 +135,8 @@ class _Xml(_Reader):
         return latency, self.worst(self.text(summary, "Interval-min"), self.text(summary, "Interval-max"), "interval")
 
 
-Row = list[str]
-
-
-class _Rpt(_Reader):
+class _Rpt(TextReader):
     """The text report: fixed-width tables below headings. Every table is checked for its shape."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        try:
-            text = _content(path).decode()
-        except UnicodeDecodeError:
-            raise self.error("not text; expected a csynth .rpt file") from None
-        self.lines = [line.strip() for line in text.splitlines()]
 
     def report(self, top: str | None) -> ResourceReport:
         self.check_top(self.match(r"== (?:Vivado|Vitis) HLS Report for '(\S+)'", "the title of an HLS report"), top)
@@ -225,14 +154,8 @@ class _Rpt(_Reader):
             clock_ns=self.target_clock(),
             source=source,
             tool_version=version.split()[0],
+            stage="csynth",
         )
-
-    def match(self, pattern: str, what: str) -> str:
-        """The group of the one line that has this form."""
-        found = [match[1] for line in self.lines if (match := re.fullmatch(pattern, line))]
-        if len(found) != 1:
-            raise self.error(f"{len(found)} lines with {what}, expected one")
-        return found[0]
 
     def summary(self, *headings: str) -> tuple[str, list[list[Row]]]:
         """The heading found and the summary table below it, as blocks of rows between border lines."""
@@ -245,27 +168,13 @@ class _Rpt(_Reader):
             raise self.error(f"no summary below '{heading}'")
         return heading, self.blocks(body[1:], heading)
 
-    def blocks(self, lines: list[str], heading: str) -> list[list[Row]]:
-        """Rows between border lines. All lines of a table have one width, and its last is a border."""
-        table = []
-        for line in lines:
-            if line[0] not in "+|" or line.startswith("+ "):
-                break
-            table.append(line)
-        borders = [number for number, line in enumerate(table) if re.fullmatch(r"\+(-+\+)+", line)]
-        whole = len(borders) >= 3 and borders[0] == 0 and borders[-1] == len(table) - 1
-        if not whole or any(len(line) != len(table[0]) or line[-1] not in "+|" for line in table):
-            raise self.error(f"the table below '{heading}' is cut short or damaged")
-        cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
-        return [cells[first + 1 : last] for first, last in pairwise(borders)]
-
     def target_clock(self) -> float | None:
         heading, blocks = self.summary("+ Timing:", "+ Timing (ns):")
         match blocks:
             case [[["Clock", "Target", "Estimated", "Uncertainty"]], [[_, target, _, _]]]:
                 # Up to 2019 the unit is in the heading, later in each cell.
                 in_cell = heading == "+ Timing:"
-                if in_cell and target not in _ABSENT and not target.endswith(" ns"):
+                if in_cell and target not in ABSENT and not target.endswith(" ns"):
                     raise self.error(f"target clock is '{target[:40]}', expected ns")
                 return self.clock(target.removesuffix(" ns") if in_cell else target)
         raise self.error("the timing summary has an unknown layout, expected one clock with its target")

@@ -117,6 +117,8 @@ def tensorflow() -> Any:
     except RuntimeError as error:
         raise ConfigError(f"TensorFlow already runs in this process with other settings: {error}") from None
     tf.config.experimental.enable_op_determinism()
+    # QKeras names its constraints in a way that Keras 2.14 finds odd, at every serialisation.
+    warnings.filterwarnings("ignore", message="The `keras.constraints.serialize", category=UserWarning)
     return tf
 
 

@@ -12,6 +12,16 @@ template <class Item> void sort_if_needed(std::vector<Item> &items) {
         std::stable_sort(items.begin(), items.end());
 }
 
+// A flip in a layer's rows as one in its block's: behind a reshape they are not the same.
+Flip in_block(const Block &block, const Layer &layer, Flip flip) {
+    if (layer.neurons == block.neurons)
+        return flip;
+    const Int value = Int(flip.row) * layer.neurons + flip.neuron;
+    flip.row = std::int32_t(value / block.neurons);
+    flip.neuron = std::int32_t(value % block.neurons);
+    return flip;
+}
+
 } // namespace
 
 void PackedWorker::Struck::clear() {
@@ -68,7 +78,7 @@ void PackedWorker::settle_faults() {
         join_adders(struck);
         const Block &block = blocks_[b];
         if (!struck.stored.empty())
-            changed_parameters(*block.layer, struck.stored, struck.changed);
+            outcome_.flags.raise_everywhere(changed_parameters(*block.layer, struck.stored, struck.changed));
         for (const ChangedParameter &p : struck.changed) {
             if (p.target == WEIGHT)
                 set_weight(block, p.operand, p.neuron, p.before, p.after, parameters_[b]);
@@ -114,6 +124,7 @@ bool PackedWorker::draw_flips(const FaultSpace &space, const Segment &segment, I
     const std::size_t b = std::size_t(block_of_[std::size_t(segment.layer)]);
     const Block &block = blocks_[b];
     const int stage = block.pools ? 0 : block.chain.stage(segment.layer);
+    const Layer &layer = simulator_.model().layers[std::size_t(segment.layer)];
     Struck &struck = struck_[b];
     std::vector<Flip> &flips = segment.target == VOTER ? struck.votes : struck.flips;
     Bernoulli drawn = space.bernoulli(segment, trial, kernels_);
@@ -125,7 +136,8 @@ bool PackedWorker::draw_flips(const FaultSpace &space, const Segment &segment, I
         const std::size_t from = flips.size();
         flips.resize(from + std::size_t(n));
         for (int k = 0; k < n; ++k)
-            flips[from + std::size_t(k)] = {decoded[k].time, decoded[k].neuron, stage, decoded[k].bit};
+            flips[from + std::size_t(k)] =
+                in_block(block, layer, {decoded[k].time, decoded[k].neuron, stage, decoded[k].bit});
     }
     return true;
 }
@@ -167,14 +179,15 @@ void PackedWorker::add_flip(const Fault &fault, std::size_t b) {
     const Block &block = blocks_[b];
     const bool votes = fault.target == VOTER;
     const int stage = votes || block.pools ? 0 : block.chain.stage(fault.layer);
+    const Layer &layer = simulator_.model().layers[std::size_t(fault.layer)];
     const bool always = fault.step == ALL_STEPS, everywhere = fault.sample == ALL_SAMPLES;
-    const int first = always ? 0 : fault.step, last = always ? block.pixels - 1 : fault.step;
-    const int start = everywhere ? 0 : fault.sample * block.pixels;
+    const int first = always ? 0 : fault.step, last = always ? layer.pixels - 1 : fault.step;
+    const int start = everywhere ? 0 : fault.sample * layer.pixels;
     Struck &struck = struck_[b];
     std::vector<Flip> &flips = everywhere ? (votes ? struck.persistent_votes : struck.persistent_flips)
                                           : (votes ? struck.votes : struck.flips);
     for (int pixel = first; pixel <= last; ++pixel)
-        flips.push_back({start + pixel, fault.neuron, stage, fault.bit});
+        flips.push_back(in_block(block, layer, {start + pixel, fault.neuron, stage, fault.bit}));
 }
 
 void PackedWorker::collect_flips(const Block &block, int first, int end, const std::vector<Flip> &persistent,
