@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from stores import kept, key, numbered
 
 from codesign.campaign.store import Store
