@@ -23,7 +23,7 @@ from codesign.files import write_atomically
 from codesign.network import forward
 from codesign.protection import ProtectionPlan
 
-TRIALS = 300_000
+TRIALS = 200_000
 NETWORK, INPUTS = small_network(), small_inputs(200)
 STUDY = {"name": "killed"}
 # Many batches, so that many kills hit one that is just being written.

@@ -1,18 +1,26 @@
-"""The store: what it is given it gives back, however it was cut, shared, interrupted or damaged."""
+"""The store: what it is given it gives back, however it was cut and shared."""
 
+import json
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from stores import kept, key, numbered
+from hypothesis import given
+from hypothesis import strategies as st
+from stores import OTHER, STUDY, filled, kept, key, numbered, refused
 
-from codesign.campaign.store import Store
+from codesign.campaign.key import CampaignKey
+from codesign.campaign.store import FILE_DIGEST, Store
 from codesign.engine.counts import COUNTS
-from codesign.errors import StoreError
+from codesign.errors import ConfigError, StoreError
+from codesign.faults import FaultModel, Target
 
-STUDY, OTHER = {"name": "a", "faults.ber": 3e-05}, {"name": "a", "faults.ber": 1e-04}
+# First trial and length.
+CUTS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 40)), max_size=12)
 
 
 def test_batches_that_overlap_count_once(tmp_path: Path) -> None:
@@ -23,17 +31,118 @@ def test_batches_that_overlap_count_once(tmp_path: Path) -> None:
         assert kept(store)["correct"].tolist() == list(range(10))
 
 
+@given(CUTS, CUTS)
+def test_every_trial_is_given_once_however_they_came(
+    ours: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    """In any order, with overlaps and gaps, of two campaigns in turns."""
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "study.sqlite") as store:
+        store._db.rows("pragma synchronous = off")  # for speed alone
+        for campaign, cuts in (("a", ours), ("b", others)):
+            for first, count in cuts:
+                store.add_batch(key(campaign), first, numbered(range(first, first + count)))
+        for campaign, cuts in (("a", ours), ("b", others)):
+            given_back: list[int] = []
+            for first, rows in store.batches(key(campaign)):
+                assert rows.dtype == COUNTS and rows["silent"].tolist() == list(range(first, first + len(rows)))
+                given_back += rows["correct"].tolist()
+            assert given_back == sorted({trial for first, count in cuts for trial in range(first, first + count)})
+
+
+def rows_of(path: Path) -> list[int]:
+    """Trials of each row of the table of batches."""
+    db = sqlite3.connect(path)
+    counts = [count for (count,) in db.execute("select count from batch order by first")]
+    db.close()
+    return counts
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_single_trials_end_in_few_rows(tmp_path: Path, step: int) -> None:
+    with Store(tmp_path / "study.sqlite") as store:
+        store._db.rows("pragma synchronous = off")  # for speed alone
+        for trial in range(300)[::step]:
+            store.add_batch(key(), trial, numbered(range(trial, trial + 1)))
+        assert kept(store)["correct"].tolist() == list(range(300))
+    assert len(rows_of(store.path)) < 10
+
+
+def test_long_batches_are_kept_as_they_come(tmp_path: Path) -> None:
+    """To join them would write every trial again and again."""
+    with Store(tmp_path / "study.sqlite") as store:
+        for first in range(0, 15_000, 3000):
+            store.add_batch(key(), first, numbered(range(first, first + 3000)))
+        assert kept(store)["correct"].tolist() == list(range(15_000))
+    assert rows_of(store.path) == 5 * [3000]
+
+
+_ADDS = """
+import sys
+from pathlib import Path
+from stores import key, numbered
+from codesign.campaign.store import Store
+size = int(sys.argv[2])
+with Store(Path(sys.argv[1]), {"name": "a"}) as store:
+    for first in range(0, 600, size):
+        store.add_batch(key(), first, numbered(range(first, min(600, first + size))))
+"""
+
+
+def test_processes_share_a_store(tmp_path: Path) -> None:
+    """They make it at the same moment, and run the same campaign, cut otherwise."""
+    path = tmp_path / "study.sqlite"
+    adding = [
+        subprocess.Popen([sys.executable, "-c", _ADDS, path, str(size)], cwd=Path(__file__).parent)
+        for size in (7, 9, 10)
+    ]
+    assert [process.wait(timeout=60) for process in adding] == [0, 0, 0]
+    with Store(path, {"name": "a"}) as store:
+        assert kept(store)["correct"].tolist() == list(range(600))
+
+
+@given(
+    st.text(max_size=9),
+    st.sets(st.sampled_from(Target), min_size=1),
+    st.one_of(st.floats(0, 1), st.integers(1, 99)),
+    st.integers(0, 2**63 - 1),
+    st.lists(st.text("abc_", min_size=1), unique=True, min_size=1, max_size=7),
+)
+def test_keys_are_read_as_they_were_written(
+    text: str, targets: set[Target], amount: float, seed: int, columns: list[str]
+) -> None:
+    many = {"ber": amount} if isinstance(amount, float) else {"n_flips": amount}
+    model = FaultModel(tuple(targets), **many, seed=seed)
+    written = key(text, network_name=text, model=model, columns=tuple(columns))
+    assert CampaignKey.parse(written.text) == written and "\n" not in written.text
+
+
+def test_whatever_decides_a_trial_makes_another_key() -> None:
+    model = FaultModel((Target.WEIGHT, Target.ACCUMULATOR), ber=1e-3, seed=8)
+    names = ("network", "simulator", "network_name", "plan", "inputs", "labels")
+    others = [key(**{name: "other"}) for name in names]
+    others += [key(model=model), key(samples=7), key(columns=("correct",)), key(recipe=2)]
+    assert len({other.digest for other in [key(), *others]}) == 1 + len(others)
+    assert key().digest == key().digest
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"network": 1}'])
+def test_a_text_that_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="not a campaign's key"):
+        CampaignKey.parse(text)
+
+
 def test_batches_and_evaluations_are_given_back(tmp_path: Path) -> None:
     with Store(tmp_path / "study.sqlite", STUDY) as store:
         assert list(store.batches(key())) == []
-        store.add_batch(key(), 0, np.array([(3, 0), (1, 2)], COUNTS))
-        store.add_batch(key(), 2, np.array([(4, 5)], COUNTS))
-        store.add_batch(key("other"), 0, np.array([(9, 9)], COUNTS))
+        store.add_batch(key(), 0, np.array([(3, 0, 1, 7, 5, 6), (1, 2, 0, 0, 0, 8)], COUNTS))
+        store.add_batch(key(), 2, numbered(range(4, 5)))
+        store.add_batch(key("other"), 0, numbered(range(9, 10)))
         store.add_evaluation("search", 1, {"b": 0.1, "a": [1, None]})
         store.add_evaluation("search", 0, {"c": "é"})
         store.add_evaluation("baseline", 0, {})
     with Store(tmp_path / "study.sqlite", STUDY) as store:
-        assert kept(store).tolist() == [(3, 0), (1, 2), (4, 5)]
+        assert kept(store).tolist() == [(3, 0, 1, 7, 5, 6), (1, 2, 0, 0, 0, 8), (4,) * 6]
+        assert store.campaigns() == [key(), key("other")]
         assert store.evaluations("search") == [{"c": "é"}, {"b": 0.1, "a": [1, None]}]
         assert store.evaluations("none") == []
 
@@ -45,48 +154,6 @@ def test_seconds_add_up(tmp_path: Path) -> None:
         assert store.spent_seconds() == 3.5
 
 
-def filled(path: Path) -> Path:
-    """A store with many batches, as study 'a' left it."""
-    with Store(path, STUDY) as store:
-        store._db.execute("begin")  # one transaction, for speed alone
-        for number in range(200):
-            store.add_batch(key(), 25 * number, numbered(range(25)))
-            store.add_evaluation("search", number, {"n": number})
-        store._db.execute("commit")
-    return path
-
-
-def read_all(path: Path, study: dict[str, Any] | None) -> None:
-    with Store(path, study) as store:
-        list(store.batches(key()))
-        store.evaluations("search")
-
-
-def refused(path: Path, study: dict[str, Any] | None = None) -> str:
-    """The one line with which a file is refused; the folder stays as it was."""
-    before = {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()}
-    with pytest.raises(StoreError) as error:
-        read_all(path, study)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-    assert {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()} == before
-    return str(error.value)
-
-
-@pytest.mark.parametrize("content", [b"not a database\n", b"SQLite format 3\0", b"\0" * 5000, b"PK\x03\x04" * 300])
-def test_a_foreign_file_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "study.sqlite"
-    path.write_bytes(content)
-    refused(path)
-
-
-def test_another_database_is_refused_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "study.sqlite"
-    with sqlite3.connect(path) as db:
-        db.execute("create table photos (name text)")
-    db.close()
-    refused(path)
-
-
 def test_another_study_is_refused_and_kept(tmp_path: Path) -> None:
     path = filled(tmp_path / "study.sqlite")
     assert "another study" in refused(path, OTHER)
@@ -94,94 +161,40 @@ def test_another_study_is_refused_and_kept(tmp_path: Path) -> None:
         assert len(store.evaluations("search")) == 200
 
 
-@pytest.mark.parametrize("version", ["0", "2", "x"])
-def test_another_version_is_refused_and_kept(tmp_path: Path, version: str) -> None:
-    path = filled(tmp_path / "study.sqlite")
-    with sqlite3.connect(path) as db:
-        db.execute("update meta set value = ? where key = 'version'", (version,))
-    db.close()
-    assert f"version {version}" in refused(path, STUDY)
+def test_a_changed_study_is_told_key_by_key(tmp_path: Path) -> None:
+    path, before = (
+        tmp_path / "study.sqlite",
+        {"seed": 1, "space.bits": [4, 8], "gone": "x", "same": True, "unset": None},
+    )
+    with Store(path, {**before, "file": FILE_DIGEST + "00"}) as store:
+        store.add_batch(key(), 0, numbered(range(1)))
+    now = {"seed": 2, "space.bits": [4, 6], "new": 0.5, "same": True, "unset": "é", "file": FILE_DIGEST + "01"}
+    line = refused(path, now)
+    for said in ("file changed", 'gone was "x", is not there', "new was not there, is 0.5", "seed was 1, is 2"):
+        assert said in line
+    assert "same" not in line and line.endswith("2 more settings; undo that, or choose another folder with --out")
+    assert 'unset was not set, is "é"' in refused(path, {**before, "unset": "é", "file": FILE_DIGEST + "00"})
 
 
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.95])
-def test_a_truncated_store_is_refused_and_kept(tmp_path: Path, share: float) -> None:
-    path = filled(tmp_path / "study.sqlite")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    refused(path, STUDY)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "update batch set correct = x'000000'",
-        "update batch set sdc1 = x'00000000'",
-        "update batch set correct = 'text'",
-        "update batch set count = 24",
-        "update evaluation set document = '{' where number = 3",
-        "update evaluation set document = x'ff'",
-    ],
-)
-def test_damaged_rows_are_refused_and_kept(tmp_path: Path, damage: str) -> None:
-    path = filled(tmp_path / "study.sqlite")
-    with sqlite3.connect(path) as db:
-        db.execute(damage)
-    db.close()
-    refused(path, STUDY)
-
-
-def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
-    """A process that is killed while it makes the store leaves one."""
+def test_a_store_of_nobody_becomes_the_first_study_s(tmp_path: Path) -> None:
+    """As long as it holds nothing: a study that failed at once can be corrected."""
     path = tmp_path / "study.sqlite"
-    path.touch()
-    with Store(path, STUDY) as store:
-        store.add_evaluation("search", 0, {})
-    assert "another study" in refused(path, OTHER)
+    for study in (OTHER, None, STUDY):
+        with Store(path, study) as store:
+            pass
+    with Store(path) as store:
+        store.add_batch(key(), 0, numbered(range(1)))
+        assert json.loads(store._db.meta("study") or "") == STUDY
+    assert "faults.ber was 3e-05, is 0.0001" in refused(path, OTHER)
 
 
-def test_a_store_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    """A folder below a regular file cannot be made by anyone, root included."""
-    (tmp_path / "file").write_text("kept")
-    for path in (tmp_path / "file" / "study.sqlite", tmp_path / "file" / "run" / "study.sqlite", tmp_path):
-        with pytest.raises(StoreError) as error:
-            Store(path)
-        assert str(path) in str(error.value) and "\n" not in str(error.value)
-    assert (tmp_path / "file").read_text() == "kept"
-
-
-def fill(store: Store) -> None:
-    for number in range(200, 2000):
-        store.add_evaluation("search", number, {"n": number, "text": "x" * 300})
-
-
-def test_a_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
-    path = filled(tmp_path / "study.sqlite")
-    with Store(path, STUDY) as store:
-        pages = store._db.execute("pragma page_count").fetchone()[0]
-        store._db.execute(f"pragma max_page_count = {pages}")
-        with pytest.raises(StoreError, match="full"):
-            fill(store)
-        finished = len(store.evaluations("search"))
-    assert 200 <= finished < 2000
-    with Store(path, STUDY) as store:
-        assert [e["n"] for e in store.evaluations("search")] == list(range(finished))
+def test_reading_makes_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "study.sqlite"
+    with pytest.raises(StoreError, match="no store"):
+        Store(path, reading=True)
+    assert not path.exists()
+    before = filled(path).read_bytes()
+    path.chmod(0o444)
+    with Store(path, reading=True) as store:
         assert len(kept(store)) == 5000
-
-
-def test_a_disk_that_is_full_from_the_start_leaves_no_half_made_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    connect = sqlite3.connect
-
-    def small(*arguments: Any, **keywords: Any) -> sqlite3.Connection:
-        db = connect(*arguments, **keywords)
-        db.execute("pragma max_page_count = 2")
-        return db
-
-    path = tmp_path / "study.sqlite"
-    with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", small)
-        with pytest.raises(StoreError, match="full"):
-            Store(path, STUDY)
-    with Store(path, OTHER) as store:  # space again: the file is as good as new
-        store.add_evaluation("search", 0, {})
+    assert path.read_bytes() == before

@@ -142,7 +142,7 @@ class Database:
             return StoreError(f"store {self.path}: the file or its folder is read-only; {_ELSEWHERE}")
         if name == "SQLITE_NOTADB":
             return StoreError(f"{self.path} is no codesign store ({error}); {_ELSEWHERE}")
-        if name.startswith("SQLITE_CORRUPT") or "malformed" in str(error):
+        if name.startswith("SQLITE_CORRUPT") or "malformed" in str(error) or "no such" in str(error):
             return self.damaged(str(error))
         return StoreError(f"store {self.path}: {error}")
 
