@@ -76,6 +76,25 @@ def test_long_batches_are_kept_as_they_come(tmp_path: Path) -> None:
     assert rows_of(store.path) == 5 * [3000]
 
 
+def test_appending_takes_the_same_work_at_the_end(tmp_path: Path) -> None:
+    """Counted in SQLite's steps, which do not depend on the machine."""
+    steps: list[int] = [0]
+
+    def count() -> int:
+        steps[-1] += 1
+        return 0
+
+    with Store(tmp_path / "study.sqlite") as store:
+        store._db.rows("pragma synchronous = off")  # for speed alone
+        store._db._db.set_progress_handler(count, 1)
+        for first in range(0, 200_000, 100):
+            if first % 20_000 == 0:
+                steps.append(0)
+            store.add_batch(key(), first, numbered(range(first, first + 100)))
+    per_part = steps[1:]
+    assert len(per_part) == 10 and max(per_part) < 1.2 * min(per_part)
+
+
 _ADDS = """
 import sys
 from pathlib import Path

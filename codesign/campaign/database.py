@@ -140,6 +140,8 @@ class Database:
             return StoreError(f"store {self.path} is locked by {by}: wait until it lets go or end it, and start again")
         if name.startswith("SQLITE_READONLY"):
             return StoreError(f"store {self.path}: the file or its folder is read-only; {_ELSEWHERE}")
+        if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+            return StoreError(f"store {self.path}: {error}; what was finished is kept: see to the disk and start again")
         if name == "SQLITE_NOTADB":
             return StoreError(f"{self.path} is no codesign store ({error}); {_ELSEWHERE}")
         if name.startswith("SQLITE_CORRUPT") or "malformed" in str(error) or "no such" in str(error):

@@ -94,9 +94,9 @@ def _writer(path: Path) -> _Writer:
         raise ConfigError(f"cannot write {path}: expected a name that ends in .parquet or .csv")
     try:
         import pyarrow.parquet  # noqa: F401
-    except ImportError:
+    except ImportError as error:
         raise ConfigError(
-            f"cannot write {path}: Parquet needs pyarrow, which the extra 'parquet' brings "
+            f"cannot write {path}: Parquet needs pyarrow ({error}), which the extra 'parquet' brings "
             "(pip install 'codesign[parquet]'); .csv needs nothing"
         ) from None
     return _write_parquet
@@ -134,10 +134,12 @@ def _write_parquet(file: IO[bytes], keys: list[CampaignKey], columns: list[str],
 
 def _grouped(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
     group: list[_Piece] = []
+    rows = 0
     for piece in pieces:
         group.append(piece)
-        if sum(len(member.rows) for member in group) >= _GROUP:
+        rows += len(piece.rows)
+        if rows >= _GROUP:
             yield group
-            group = []
+            group, rows = [], 0
     if group:
         yield group
