@@ -62,8 +62,8 @@ loop in C, its weights read beforehand.
 
 ## Store (`benchmarks/store.py`)
 
-One campaign's trials in one store, by the clock: the disk is part of it. The counts are drawn evenly and hardly compress;
-those of a real campaign take less room.
+One campaign's trials in one store, by the clock: the disk is part of it. The counts are drawn evenly and hardly
+compress; those of a real campaign take less room.
 
 {store_table}
 """

@@ -97,6 +97,7 @@ def campaign(
 
     chosen = one_of("simulator", simulator, SIMULATORS)
     requirements = [Requirement.parse(text) for text in require or []]
+    _check_store(study, out)
     setting = _setting(study, plan, ber, seed, weight_bits, activation_bits)
     if verify and chosen == "engine":
         require_csim()
@@ -196,6 +197,17 @@ def _setting(
     model = model if seed is None else replace(model, seed=seed)
     network, data = network_of(study, weight_bits, activation_bits)
     return _Setting(study, network, data, ProtectionPlan.load(plan, network) if plan else ProtectionPlan(), model)
+
+
+def _check_store(path: Path, out: Path | None) -> None:
+    """Refuse a store of another study before a network is trained for it."""
+    from codesign.campaign.store import Store
+    from codesign.search.folder import RunFolder, identity
+
+    study = study_of(path)
+    store = RunFolder(out or default_out(study)).store
+    if store.exists():
+        Store(store, identity(study)).close()
 
 
 def _campaign(

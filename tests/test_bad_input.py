@@ -158,6 +158,18 @@ def test_a_corrected_study_may_use_the_folder(tmp_path: Path, capsys: Captured) 
     assert "belongs to another study" in refused(capsys, "campaign", wrong, "--out", run)
 
 
+def test_a_study_that_was_changed_is_told_before_it_is_trained(tmp_path: Path, capsys: Captured) -> None:
+    study, run = studies.write_study(tmp_path), tmp_path / "run"
+    assert cli.run(["campaign", str(study), "--out", str(run), "--trials", "5", "--verify", "0"]) == 0
+    changed = studies.write_study(tmp_path, ("seed = 5", "seed = 6"), ("ber = 1e-3", "ber = 1e-4"), kept=False)
+    for command in ("campaign", "optimize"):
+        line = refused(capsys, command, changed, "--out", run)
+        assert line == (
+            f"{run / 'study.sqlite'} belongs to another study, or this one was changed since: faults.ber was 0.001, "
+            "is 0.0001; seed was 5, is 6; undo that, or choose another folder with --out"
+        )
+
+
 # ---------------------------------------------------------------- arguments
 
 
@@ -548,7 +560,8 @@ def test_a_store_that_may_not_grow(
     with monkeypatch.context() as patch:
         patch.setattr("codesign.campaign.database.sqlite3.connect", small)
         line = refused(capsys, "campaign", study, "--out", run, "--verify", "0", "--trials", "5000")
-    assert line == f"store {run / 'study.sqlite'}: database or disk is full"
+    full = f"store {run / 'study.sqlite'}: database or disk is full"
+    assert line == f"{full}; what was finished is kept: see to the disk and start again"
     with Store(run / "study.sqlite") as store:
         db = store._db.rows("select sum(count) from batch")
         [campaign] = store.campaigns()

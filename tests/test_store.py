@@ -181,18 +181,25 @@ def test_another_study_is_refused_and_kept(tmp_path: Path) -> None:
 
 
 def test_a_changed_study_is_told_key_by_key(tmp_path: Path) -> None:
-    path, before = (
-        tmp_path / "study.sqlite",
-        {"seed": 1, "space.bits": [4, 8], "gone": "x", "same": True, "unset": None},
-    )
+    path = tmp_path / "study.sqlite"
+    before = {"seed": 1, "bits": [4, 8], "gone": "x", "same": {"low": 1, "high": 2}, "unset": None}
     with Store(path, {**before, "file": FILE_DIGEST + "00"}) as store:
         store.add_batch(key(), 0, numbered(range(1)))
-    now = {"seed": 2, "space.bits": [4, 6], "new": 0.5, "same": True, "unset": "é", "file": FILE_DIGEST + "01"}
+    now = {**before, "seed": 2, "bits": [4, 6], "gone": None, "unset": "é", "file": FILE_DIGEST + "01"}
     line = refused(path, now)
-    for said in ("file changed", 'gone was "x", is not there', "new was not there, is 0.5", "seed was 1, is 2"):
+    for said in ("file changed; ", 'gone was "x", is not set; ', "bits was [4, 8], is [4, 6]; ", "seed was 1, is 2; "):
         assert said in line
-    assert "same" not in line and line.endswith("2 more settings; undo that, or choose another folder with --out")
+    assert "same" not in line and line.endswith("; 1 more settings; undo that, or choose another folder with --out")
     assert 'unset was not set, is "é"' in refused(path, {**before, "unset": "é", "file": FILE_DIGEST + "00"})
+
+
+def test_a_setting_that_is_new_and_not_set_is_no_change(tmp_path: Path) -> None:
+    """A later codesign may have more settings."""
+    with Store(tmp_path / "study.sqlite", STUDY) as store:
+        store.add_batch(key(), 0, numbered(range(1)))
+    with Store(tmp_path / "study.sqlite", {**STUDY, "new": None}) as store:
+        assert len(kept(store)) == 1
+    assert "new was not set, is 3" in refused(tmp_path / "study.sqlite", {**STUDY, "new": 3})
 
 
 def test_a_store_of_nobody_becomes_the_first_study_s(tmp_path: Path) -> None:

@@ -153,13 +153,13 @@ def _evaluation_crc(kind: str, number: int, text: str) -> int:
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs between the settings of two studies, in words."""
+    """What differs between the settings of two studies, in words. A setting that only one of them knows is not set."""
     found = []
     for name in sorted({*before, *now}):
-        old, new = (_shown(settings[name]) if name in settings else "not there" for settings in (before, now))
+        old, new = before.get(name), now.get(name)
         if old != new:
-            is_file = FILE_DIGEST in f"{before.get(name)} {now.get(name)}"
-            found.append(f"{name} changed" if is_file else f"{name} was {old}, is {new}")
+            is_file = FILE_DIGEST in f"{old} {new}"
+            found.append(f"{name} changed" if is_file else f"{name} was {_shown(old)}, is {_shown(new)}")
     more = [f"{len(found) - _SHOWN} more settings"] if len(found) > _SHOWN else []
     return "; ".join(found[:_SHOWN] + more)
 
