@@ -189,7 +189,9 @@ def test_a_changed_study_is_told_key_by_key(tmp_path: Path) -> None:
     line = refused(path, now)
     for said in ("file changed; ", 'gone was "x", is not set; ', "bits was [4, 8], is [4, 6]; ", "seed was 1, is 2; "):
         assert said in line
-    assert "same" not in line and line.endswith("; 1 more settings; undo that, or choose another folder with --out")
+    assert "same" not in line and line.endswith("; undo that, or choose another folder with --out")
+    many = {f"setting {number:02}": number for number in range(30)}
+    assert "setting 06 was not set, is 6; and 23 more; undo" in refused(path, {**before, **many})
     assert 'unset was not set, is "é"' in refused(path, {**before, "unset": "é", "file": FILE_DIGEST + "00"})
 
 

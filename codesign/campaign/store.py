@@ -13,7 +13,7 @@ from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError, StoreError
 
 # A message names so many of a study's changes.
-_SHOWN = 4
+_SHOWN = 8
 FILE_DIGEST = "sha256:"
 """Begins the value of a study's setting that stands for a file's content."""
 
@@ -160,7 +160,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         if old != new:
             is_file = FILE_DIGEST in f"{old} {new}"
             found.append(f"{name} changed" if is_file else f"{name} was {_shown(old)}, is {_shown(new)}")
-    more = [f"{len(found) - _SHOWN} more settings"] if len(found) > _SHOWN else []
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return "; ".join(found[:_SHOWN] + more)
 
 
