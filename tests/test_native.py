@@ -1,6 +1,10 @@
 """The compiled engine gives the NumPy engine's integers, draws the same faults, and counts and stops as it should."""
 
+import os
+import signal
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -379,6 +383,27 @@ def test_an_interrupt_keeps_what_is_finished() -> None:
     assert told[-1] > 0 and len(kept.rows) > 0 and threading.active_count() == before
     again = engine.run_campaign(space, labels, range(len(kept.rows)))
     assert np.array_equal(kept.rows, again.rows)
+
+
+def test_an_interrupt_waits_for_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two Ctrl-C, while this thread waits: the engine still writes to memory that would be gone."""
+    network, inputs, at_work = small_network(), small_inputs(5), []
+    engine = NativeEngine(network, ProtectionPlan(), inputs)
+
+    def slow(*_: object) -> int:
+        at_work.append(True)
+        for _ in range(2):
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        at_work.clear()
+        return 0
+
+    monkeypatch.setattr(engine, "_library", SimpleNamespace(codesign_engine_campaign=slow))
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.WEIGHT,), n_flips=1), len(inputs))
+    with pytest.raises(Interrupted):
+        engine.run_campaign(space, np.zeros(5, np.int64), range(3))
+    assert not at_work
 
 
 def test_one_list_a_fault_and_lists_of_any_length() -> None:

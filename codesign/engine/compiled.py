@@ -3,6 +3,7 @@
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,20 +158,29 @@ class NativeEngine:
         """Run in a thread of its own, so that this one can take an interrupt and pass it on."""
         error, failed = binding.Error.empty(), []
         call = self._library.codesign_engine_campaign
+        # Thread.join is not enough: interrupted in it, Python 3.11 takes a thread for ended that still writes counts.
+        ended = threading.Event()
 
         def work() -> None:
-            failed.append(call(self._handle, wanted, error))
+            try:
+                failed.append(call(self._handle, wanted, error))
+            finally:
+                ended.set()
 
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            while thread.is_alive():
-                thread.join(_POLL)
+            while not ended.wait(_POLL):
                 if progress:
                     progress(int(done[0]))
         finally:
             cancel[0] = 1
+            while not ended.is_set():  # another interrupt changes nothing
+                with suppress(KeyboardInterrupt):
+                    ended.wait()
             thread.join()
+        if progress:
+            progress(int(done[0]))
         if failed[0]:
             raise error.raised()
 
