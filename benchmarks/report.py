@@ -9,6 +9,7 @@ from typing import Any
 import csim
 import engine
 import growth
+import store
 from timing import significant
 
 FOLDER = Path(__file__).resolve().parent
@@ -58,6 +59,13 @@ Compiling includes writing the project. Simulating is fault-free, on 360 digits;
 loop in C, its weights read beforehand.
 
 {csim_table}
+
+## Store (`benchmarks/store.py`)
+
+One campaign's trials in one store, by the clock: the disk is part of it. The counts are drawn evenly and hardly
+compress; those of a real campaign take less room.
+
+{store_table}
 """
 
 
@@ -68,8 +76,10 @@ def measured(script: str) -> dict[str, Any]:
     return found
 
 
-def page(of_engine: dict[str, Any], of_growth: dict[str, Any], of_csim: dict[str, Any]) -> str:
-    """The report of all three."""
+def page(
+    of_engine: dict[str, Any], of_growth: dict[str, Any], of_csim: dict[str, Any], of_store: dict[str, Any]
+) -> str:
+    """The report of all four."""
     cases, machine = of_engine["cases"], of_engine["machine"]
     exhaustive = next(case for case in cases if "seconds" in case)
     adds = {case["name"].split(",")[0]: case["multiply_adds_per_trial"] / 1e6 for case in cases}
@@ -90,12 +100,13 @@ def page(of_engine: dict[str, Any], of_growth: dict[str, Any], of_csim: dict[str
         growth_images="Fashion-MNIST's test images" if growth.IMAGES.exists() else "noise of 28x28 pixels",
         growth_table=growth.as_text(of_growth["rows"]),
         csim_table=csim.as_text(of_csim),
+        store_table=store.as_text(of_store),
     )
 
 
 def main() -> None:
     """Measure and write the page."""
-    REPORT.write_text(page(measured("engine.py"), measured("growth.py"), measured("csim.py")))
+    REPORT.write_text(page(measured("engine.py"), measured("growth.py"), measured("csim.py"), measured("store.py")))
     print(f"wrote {REPORT.relative_to(FOLDER.parent)}")
 
 

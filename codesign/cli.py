@@ -29,6 +29,7 @@ from codesign.cli_common import (
     width_of,
     widths_of,
 )
+from codesign.cli_store import trials
 from codesign.errors import CodesignError, ConfigError, one_of
 
 app = typer.Typer(
@@ -133,6 +134,7 @@ def analyze(
 app.command()(campaign)
 app.command()(faults)
 app.command()(replay)
+app.command()(trials)
 
 
 @app.command()

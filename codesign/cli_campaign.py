@@ -97,6 +97,7 @@ def campaign(
 
     chosen = one_of("simulator", simulator, SIMULATORS)
     requirements = [Requirement.parse(text) for text in require or []]
+    _check_store(study, out)
     setting = _setting(study, plan, ber, seed, weight_bits, activation_bits)
     if verify and chosen == "engine":
         require_csim()
@@ -198,6 +199,17 @@ def _setting(
     return _Setting(study, network, data, ProtectionPlan.load(plan, network) if plan else ProtectionPlan(), model)
 
 
+def _check_store(path: Path, out: Path | None) -> None:
+    """Refuse a store of another study before a network is trained for it."""
+    from codesign.campaign.store import Store
+    from codesign.search.folder import RunFolder, identity
+
+    study = study_of(path)
+    store = RunFolder(out or default_out(study)).store
+    if store.exists():
+        Store(store, identity(study)).close()
+
+
 def _campaign(
     of: _Setting,
     simulator: "SimulatorName",
@@ -236,9 +248,10 @@ def _campaign(
 def _print_campaign(result: "CampaignResult") -> None:
     print(f"{result.simulator}: {result.trials} trials of {result.samples} samples, seed {result.seed}")
     print(f"accuracy without faults {result.accuracy_clean:.4f}")
-    for name, interval in (("accuracy", result.accuracy), ("sdc1", result.sdc1)):
+    rates = {"accuracy": result.accuracy, "sdc1": result.sdc1, "sdc5": result.sdc5}
+    for name, interval in {**{f"{rate} under faults": rates[rate] for rate in rates}, **result.outcomes}.items():
         span = f"[{interval.low:.5f}, {interval.high:.5f}] at {interval.confidence:.0%}"
-        print(f"{name + ' under faults':<23} {interval.mean:.5f}  {span}")
+        print(f"{name:<23} {interval.mean:.5f}  {span}")
     for requirement, status in result.verdicts():
         print(f"requirement {requirement}: {status.value}")
 

@@ -426,11 +426,17 @@ class Study:
     search: SearchSection
 
     @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the parsed content (layout and comments do not count) and the builder's bytes."""
-        parsed = {name: getattr(self, name) for name in _File.model_fields}
-        content = {name: dict(part) if isinstance(part, _Section) else part for name, part in parsed.items()}
-        return digest_of(json.dumps(content, sort_keys=True, default=asdict), self.builder_source)
+    def settings(self) -> dict[str, Any]:
+        """Every key's value as JSON has it, by a name such as `faults.ber`; null where nothing is set."""
+        found: dict[str, Any] = {}
+        for name in _File.model_fields:
+            part = getattr(self, name)
+            if isinstance(part, _Section):
+                found.update({f"{name}.{key}": _as_json(value) for key, value in part})
+            else:
+                found[name] = part
+        options = found.pop("model.options")
+        return {**found, **{f"model.options.{key}": value for key, value in options.items()}}
 
 
 def load_study(path: Path) -> Study:
@@ -461,6 +467,12 @@ def load_study(path: Path) -> Study:
         space=file.space,
         search=file.search,
     )
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Variable):
+        return {"low": value.low, "high": value.high} if value.low is not None else list(value.values)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _read_text(path: Path) -> str:

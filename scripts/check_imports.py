@@ -40,6 +40,7 @@ ORDER = (
     "doctor",
     "cli_common",
     "cli_campaign",
+    "cli_store",
     "cli",
 )
 

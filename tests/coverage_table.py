@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from codesign.codes import Code
+from codesign.engine.counts import Outcome
 from codesign.faults import ALL_SAMPLES, UNIT, FaultArray, Lifetime, Target
-from codesign.fixed import Overflow, Rounding
+from codesign.fixed import Ints, Overflow, Rounding
 from codesign.network import Kind, Layer, Network
 from codesign.network.kind import COMPUTING, WIRING, WITH_WEIGHTS
 from codesign.network.rules import TABLES_OF
@@ -77,6 +78,10 @@ TABLES = (
     Table("stored parameters, and faults in them", tuple(map(str, Code)), ("cases", "weight", "bias")),
     Table("passes of a multiplier", ("reuse factor",), ("1", "more")),
 )
+
+
+# What a fault list makes the protection tell; "unchanged" where a flagged sample has its fault-free logits.
+FLAGS = Table("flags", ("corrected", "detected"), ("some samples", "every sample", "unchanged"))
 
 
 @dataclass
@@ -148,6 +153,17 @@ def cells_of_faults(network: Network, plan: ProtectionPlan, faults: FaultArray) 
             found.add(("neurons, and faults in them", _protection(plan, layer, neuron), target.label))
         if target.stored:
             found.add(("stored parameters, and faults in them", plan.of_layer(layer).parameters, target.label))
+    return found
+
+
+def cells_of_flags(outcome: Outcome, golden: Ints) -> set[Cell]:
+    """Of what a simulator gives, and of the fault-free logits."""
+    found: set[Cell] = set()
+    unchanged = (outcome.logits == golden).all(axis=1)
+    for row in FLAGS.rows:
+        raised = getattr(outcome, row)
+        reached = (raised.any() and not raised.all(), raised.all(), (raised & unchanged).any())
+        found |= {(FLAGS.title, row, column) for column, is_so in zip(FLAGS.columns, reached, strict=True) if is_so}
     return found
 
 

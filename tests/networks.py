@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from codesign.codes import Code
+from codesign.engine.counts import Outcome
 from codesign.faults import (
     ALL_SAMPLES,
     ALL_STEPS,
@@ -287,6 +288,12 @@ class Case:
     plan: ProtectionPlan
     inputs: Ints
     faults: FaultArray
+
+
+def same_outcome(found: Outcome, expected: Outcome, where: object = None) -> None:
+    """Logits and flags of two simulators are the same in every sample."""
+    for name in ("logits", "corrected", "detected"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), (name, where)
 
 
 @st.composite

@@ -158,6 +158,18 @@ def test_a_corrected_study_may_use_the_folder(tmp_path: Path, capsys: Captured) 
     assert "belongs to another study" in refused(capsys, "campaign", wrong, "--out", run)
 
 
+def test_a_study_that_was_changed_is_told_before_it_is_trained(tmp_path: Path, capsys: Captured) -> None:
+    study, run = studies.write_study(tmp_path), tmp_path / "run"
+    assert cli.run(["campaign", str(study), "--out", str(run), "--trials", "5", "--verify", "0"]) == 0
+    changed = studies.write_study(tmp_path, ("seed = 5", "seed = 6"), ("ber = 1e-3", "ber = 1e-4"), kept=False)
+    for command in ("campaign", "optimize"):
+        line = refused(capsys, command, changed, "--out", run)
+        assert line == (
+            f"{run / 'study.sqlite'} belongs to another study, or this one was changed since: faults.ber was 0.001, "
+            "is 0.0001; seed was 5, is 6; undo that, or choose another folder with --out"
+        )
+
+
 # ---------------------------------------------------------------- arguments
 
 
@@ -539,20 +551,22 @@ def test_a_store_that_may_not_grow(
     assert cli.run(["campaign", str(study), "--out", str(run), "--verify", "0"]) == 0
     connect = sqlite3.connect
 
-    def small(path: Path, **options: Any) -> sqlite3.Connection:
+    def small(path: str, **options: Any) -> sqlite3.Connection:
         found = connect(path, **options)
         pages = found.execute("pragma page_count").fetchone()[0]
         found.execute(f"pragma max_page_count = {pages}")
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr("codesign.campaign.store.sqlite3.connect", small)
+        patch.setattr("codesign.campaign.database.sqlite3.connect", small)
         line = refused(capsys, "campaign", study, "--out", run, "--verify", "0", "--trials", "5000")
-    assert line == f"store {run / 'study.sqlite'}: database or disk is full"
+    full = f"store {run / 'study.sqlite'}: database or disk is full"
+    assert line == f"{full}; what was finished is kept: see to the disk and start again"
     with Store(run / "study.sqlite") as store:
-        db = store._db.execute("select campaign, sum(count) from batch group by campaign").fetchall()
-        assert len(db) == 1 and db[0][1] >= 50
-        assert sum(len(rows) for _, rows in store.batches(db[0][0])) == db[0][1]  # without a gap
+        db = store._db.rows("select sum(count) from batch")
+        [campaign] = store.campaigns()
+        assert db[0][0] >= 50
+        assert sum(len(rows) for _, rows in store.batches(campaign)) == db[0][0]  # without a gap
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])

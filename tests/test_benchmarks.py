@@ -47,3 +47,10 @@ def test_growth_contract() -> None:
     for row in rows:
         assert min(row["open_s"], row["trials_s"], row["memory_bytes"]) > 0
         assert 0 < row["trials_with_changes"] <= row["trials"]
+
+
+def test_store_contract() -> None:
+    found = printed("store.py")
+    names = ("append_first_s", "append_last_s", "open_s", "summary_s", "resume_s")
+    assert all(found[name] > 0 for name in names)
+    assert found["trials"] < found["bytes"] < 24 * found["trials"]

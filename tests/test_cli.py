@@ -28,6 +28,7 @@ PURPOSE = {
     "analyze": "Show which neurons and which accumulator bits matter",
     "campaign": "Attack the study's network with faults",
     "faults": "Write one trial of a campaign as a case",
+    "trials": "List the campaigns whose trials a run folder keeps",
     "replay": "Run one fault list on several simulators",
     "optimize": "Search the cheapest design that meets the requirements",
     "export": "Write the HLS project of a design",

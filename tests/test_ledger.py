@@ -13,7 +13,7 @@ Pieces = list[tuple[int, int]]
 
 
 def rows(first: int, end: int) -> CountArray:
-    return np.array([(n, 2 * n) for n in range(first, end)], COUNTS)
+    return np.array([tuple(n * k for k in range(1, len(COUNTS) + 1)) for n in range(first, end)], COUNTS)
 
 
 pieces = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12)).map(lambda p: (p[0], p[0] + p[1])), max_size=30)

@@ -1,4 +1,4 @@
-"""Thousands of random networks, plans and fault lists: every kernel of the compiled engine has NumPy's integers."""
+"""Thousands of random networks, plans and fault lists: NumPy's integers and flags in every kernel."""
 
 import itertools
 from functools import cache
@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 from byte_networks import byte_networks, digits_like, reshaped_networks
-from coverage_table import TARGETS, Cell, Coverage, Table, cells_of, cells_of_faults
+from coverage_table import FLAGS, TARGETS, Cell, Coverage, Table, cells_of, cells_of_faults, cells_of_flags
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from networks import SEEDS, drawn_list, networks, plans, random_raw
+from networks import SEEDS, drawn_list, networks, plans, random_raw, same_outcome
 from passive_layers import passive
 
 from codesign.engine.compiled import KERNELS, NativeEngine
@@ -40,7 +40,7 @@ def kernels() -> tuple[str, ...]:
 
 def ways() -> Table:
     """The kernels, and what they computed."""
-    columns = ("cases", *map(str, PACKED), *TARGETS, BEHIND, *map(str, Mechanism))
+    columns = ("cases", *map(str, PACKED), *TARGETS, BEHIND, *map(str, Mechanism), *FLAGS.rows)
     return Table(WAYS, kernels(), columns)
 
 
@@ -63,12 +63,14 @@ def cells_of_way(kernel: str, cells: set[Cell], behind: bool) -> set[Cell]:
             found |= {(WAYS, kernel, row), (WAYS, kernel, column)}
         elif title.startswith("neurons"):
             found.add((WAYS, kernel, row.split()[0]))
+        elif title == FLAGS.title:
+            found.add((WAYS, kernel, row))
     return found
 
 
 def compare(wanted: int, lists: int, *, complete: bool) -> Coverage:
     """At least as many cases as wanted, the same ones every time, and on until no cell is empty or twice as many."""
-    covered = Coverage((ways(),))
+    covered = Coverage((ways(), FLAGS))
 
     @settings(max_examples=ROUND, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(networks(more=passive) | networks() | byte_networks() | reshaped_networks(), st.data(), SEEDS)
@@ -82,9 +84,10 @@ def compare(wanted: int, lists: int, *, complete: bool) -> Coverage:
         cells = cells_of(network, plan)
         for trial in range(lists):
             faults = drawn_list(network, plan, SAMPLES, number, trial)
-            reached, logits = cells | cells_of_faults(network, plan, faults), expected.run(faults).tolist()
+            reached, outcome = cells | cells_of_faults(network, plan, faults), expected.outcome(faults)
+            reached |= cells_of_flags(outcome, expected.golden)
             for engine in engines:
-                assert engine.run(faults).tolist() == logits, (engine.kernels, trial)
+                same_outcome(engine.outcome(faults), outcome, (engine.kernels, trial))
             behind = strikes_behind_reshape(network, faults)
             covered.add(reached.union(*(cells_of_way(engine.kernels, reached, behind) for engine in engines)))
 

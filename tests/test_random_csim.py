@@ -1,4 +1,4 @@
-"""Hundreds of random networks, plans and fault lists in every mode: the C-simulation has the engines' integers.
+"""Hundreds of random networks, plans and fault lists in every mode: csim has the engines' integers and flags.
 
 Compiled without optimisation and with one precompiled header for all, two at a time; what is compiled is the project.
 """
@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from coverage_table import Cell, Coverage, Table, cells_of, cells_of_faults
+from coverage_table import FLAGS, Cell, Coverage, Table, cells_of, cells_of_faults, cells_of_flags
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from networks import Case, cases, drawn_list
+from networks import Case, cases, drawn_list, same_outcome
 from passive_layers import passive
 
 from codesign.engine.compiled import KERNELS, NativeEngine
@@ -30,7 +30,7 @@ from codesign.network.passive import refused_in_streams
 NETWORKS = 210
 ROUNDS = 8
 MODES = [ProjectOptions(backend=b, io_type=i) for b, i in itertools.product(BACKENDS, IO_TYPES)]
-FLAGS = "-std=c++17 -O0 -DNDEBUG -fPIC -fvisibility=hidden -fno-gnu-unique -w"
+COMPILER_FLAGS = "-std=c++17 -O0 -DNDEBUG -fPIC -fvisibility=hidden -fno-gnu-unique -w"
 
 
 def drawn(count: int) -> list[Case]:
@@ -88,7 +88,8 @@ def compiler(folder: Path, project: Project) -> Path:
     headers += ["nnet_utils/codesign_layers.h", "nnet_utils/codesign_status.h", "nnet_utils/codesign_csim.h"]
     (folder / "all.h").write_text("".join(f'#include "{firmware / name}"\n' for name in headers))
     subprocess.run(
-        ["g++", *FLAGS.split(), f"-I{firmware / 'ap_types'}", "-x", "c++-header", str(folder / "all.h")], check=True
+        ["g++", *COMPILER_FLAGS.split(), f"-I{firmware / 'ap_types'}", "-x", "c++-header", str(folder / "all.h")],
+        check=True,
     )
     script = folder / "g++"
     script.write_text(f'#!/bin/sh\nexec g++ -include {folder / "all.h"} "$@" -O0\n')
@@ -107,15 +108,17 @@ class Simulators:
         golden = forward(case.network, case.inputs)[-1].tolist()
         assert [one.golden.tolist() for one in (self.csim, *self.engines)] == [golden] * (2 + len(KERNELS)), case
 
-    def agree(self, faults: FaultArray, number: int) -> None:
+    def agree(self, faults: FaultArray, number: int) -> set[Cell]:
+        """What the flags reach."""
         expected = self.reference.run_flagged(faults)
-        logits = expected.logits.tolist()
-        assert self.csim.run(faults).tolist() == logits, number  # and every tap is hit as often as its unit is used
+        outcome = self.csim.outcome(faults)  # every tap is hit as often as its unit is used
+        assert outcome.logits.tolist() == expected.logits.tolist(), number
         traced = self.csim.run_traced(faults)
         assert traced.corrected.astype(bool).tolist() == expected.corrected.tolist(), number
         assert traced.detected.astype(bool).tolist() == expected.detected.tolist(), number
         for engine in self.engines:
-            assert engine.run(faults).tolist() == logits, (number, engine.name)
+            same_outcome(engine.outcome(faults), outcome, (number, engine.name))
+        return cells_of_flags(outcome, self.csim.golden)
 
 
 @pytest.mark.slow
@@ -130,14 +133,13 @@ def test_random_networks_plans_and_fault_lists(tmp_path: Path, monkeypatch: pyte
         for number, (case, mode) in enumerate(zip(every, modes, strict=True))
     ]
     monkeypatch.setenv("CXX", str(compiler(tmp_path, projects[0])))
-    covered = Coverage((Table("modes", BACKENDS, IO_TYPES),))
+    covered = Coverage((Table("modes", BACKENDS, IO_TYPES), FLAGS))
 
     def check(number: int) -> list[set[Cell]]:
         case, mode = every[number], modes[number]
         simulators = Simulators(case, projects[number], tmp_path / "cache")
-        for faults in lists(case):
-            simulators.agree(faults, number)
-        return [reached(case, faults) | {("modes", mode.backend, mode.io_type)} for faults in lists(case)]
+        modes_cell = {("modes", mode.backend, mode.io_type)}
+        return [reached(case, faults) | modes_cell | simulators.agree(faults, number) for faults in lists(case)]
 
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:

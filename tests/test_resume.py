@@ -17,6 +17,7 @@ import pytest
 import studies
 
 import codesign.cli as cli
+from codesign.campaign.key import CampaignKey
 from codesign.campaign.store import Store
 from codesign.search.evaluate import Evaluation, Evaluator
 from codesign.search.folder import identity
@@ -63,7 +64,8 @@ def trials_kept(run: Path) -> dict[str, int]:
     db = sqlite3.connect(run / "study.sqlite")
     found: dict[str, int] = {}
     try:
-        for campaign, first, count in db.execute("select campaign, first, count from batch order by campaign, first"):
+        query = "select digest, first, count from batch join campaign on number = campaign order by digest, first"
+        for campaign, first, count in db.execute(query):
             assert found.get(campaign, 0) == first
             found[campaign] = first + count
         return found
@@ -173,7 +175,7 @@ def test_interrupted_campaign_keeps_its_batches(
     arguments = ["campaign", str(study), "--out", str(tmp_path / "run"), "--trials", "100", "--verify", "0", "--json"]
     add = Store.add_batch
 
-    def add_and_stop(self: Store, campaign: str, first: int, *counts: Any) -> None:
+    def add_and_stop(self: Store, campaign: CampaignKey, first: int, *counts: Any) -> None:
         add(self, campaign, first, *counts)
         raise KeyboardInterrupt
 
@@ -295,8 +297,8 @@ def test_a_store_whose_making_was_killed_opens(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert path.stat().st_size > 0 and path.with_name("study.sqlite-journal").exists()
-    with Store(path, "a study") as store:
+    with Store(path, {"name": "a"}) as store:
         assert store.evaluations("design") == []
         store.add_evaluation("design", 0, {"x": 1})
-    with Store(path, "a study") as store:
+    with Store(path, {"name": "a"}) as store:
         assert store.evaluations("design") == [{"x": 1}]

@@ -1,5 +1,6 @@
 """Studies are parsed once; whatever is wrong is one line that says what, where and what was expected."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,15 @@ def test_activation_bits_may_be_searched_on_their_own(tmp_path: Path) -> None:
     assert space.design({"activation_bits": 6, "important_fraction": 1}).activation_bits == 6
 
 
-def test_digest(tmp_path: Path) -> None:
-    study = load(tmp_path)
-    assert study.digest == load(tmp_path, ("seed = 3", "seed   = 3  # a comment")).digest
-    assert study.digest != load(tmp_path, ("seed = 3", "seed = 4")).digest
-    assert study.digest != load(tmp_path, ("[4, 8]", "[4, 6]")).digest
-    assert study.digest != load_study(write(tmp_path, builder="INPUT_TYPE = 'ufixed<6,1>'\n")).digest
+def test_settings(tmp_path: Path) -> None:
+    """Every key by its name, defaults included; layout and comments are none."""
+    found = load(tmp_path).settings
+    assert found["space.weight_bits"] == [4, 8] and found["space.activation_bits"] is None
+    assert found["space.important_fraction"] == {"low": 0.25, "high": 1.0}
+    assert found["hardware.io_type"] == "io_parallel" and "model.options" not in found
+    assert json.loads(json.dumps(found)) == found
+    assert load(tmp_path, ("seed = 3", "seed   = 3  # a comment")).settings == found
+    assert load(tmp_path, ("seed = 3", "seed = 4")).settings == {**found, "seed": 4}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.campaign.simulators import Simulator
 from codesign.engine.compiled import NativeEngine
-from codesign.engine.counts import COUNTS, CountArray, Counts, Interrupted
+from codesign.engine.counts import COUNTS, CountArray, Counts, Interrupted, count
 from codesign.faults import FaultSpace
 from codesign.fixed import Ints
 
@@ -64,7 +64,7 @@ class Batches:
         end = time.perf_counter() + BATCH_SECONDS
         try:
             for trial in trials:
-                found.append(count(self._runner.run(self._space.draw(trial)), self._golden, self._truth))
+                found.append(count(self._runner.outcome(self._space.draw(trial)), self._golden, self._truth))
                 progress(len(found))
                 if time.perf_counter() >= end:
                     break
@@ -76,12 +76,6 @@ class Batches:
 def _offset(progress: Progress | None, by: int) -> Progress:
     """Tells `progress`, if there is one, so many more."""
     return lambda done: progress(by + done) if progress else None
-
-
-def count(logits: Ints, golden: Ints, truth: Ints) -> tuple[int, int]:
-    """Right answers and samples whose top class changed; the first of equal logits wins."""
-    top = logits.argmax(axis=1)
-    return int((top == truth).sum()), int((top != golden.argmax(axis=1)).sum())
 
 
 def available_cores() -> int:

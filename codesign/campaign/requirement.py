@@ -1,14 +1,28 @@
 """Requirements on a campaign, such as ``accuracy>=0.95@0.99``."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError
+from codesign.fixed import Ints
 
-# The metrics, rates over samples, and what is counted for them (codesign.engine.counts).
-METRICS = {"accuracy": "correct", "sdc1": "sdc1"}
+# The metrics, rates over samples, and their numbers of samples in each trial (codesign.engine.counts), given all counts
+# and the samples of a trial.
+METRICS: dict[str, Callable[[CountArray, int], Ints]] = {
+    "accuracy": lambda rows, _: rows["correct"],
+    "sdc1": lambda rows, _: rows["sdc1"],
+    "sdc5": lambda rows, _: rows["sdc5"],
+    "masked": lambda rows, samples: samples - rows["corrected"] - rows["detected"] - rows["silent"],
+    "corrected": lambda rows, _: rows["corrected"],
+    "detected": lambda rows, _: rows["detected"],
+    "silent": lambda rows, _: rows["silent"],
+}
+OUTCOMES = ("masked", "corrected", "detected", "silent")
+"""The metrics of which every sample counts for exactly one."""
 _TEXT = re.compile(r"^\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*(?:@\s*([0-9.eE+-]+)\s*)?$")
 _FORM = "write it as accuracy>=0.95@0.99 or sdc1<=1e-3@0.95 (metric, bound, confidence)"
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.campaign.requirement import METRICS, Requirement, Status
+from codesign.campaign.requirement import METRICS, OUTCOMES, Requirement, Status
 from codesign.campaign.sequential import Stopping
 from codesign.campaign.statistics import Interval, rate_interval
-from codesign.engine.counts import CountArray
+from codesign.engine.counts import COUNTS, CountArray
 
 
 @dataclass(frozen=True, eq=False)
 class CampaignResult:
-    """Counts of each trial and what follows from them. `accuracy` and `sdc1` are rates over samples.
+    """Counts of each trial and what follows from them. Accuracy, SDC and outcomes are rates over samples.
 
     `counts` has shape (n_trials,) and the columns of `codesign.engine.counts.COUNTS`. `network`, `plan` and
     `fault_model` are digests; `verified` are the trials that were replayed on the csim. If `sequential`, the campaign
@@ -36,8 +36,8 @@ class CampaignResult:
         return len(self.counts)
 
     def interval(self, metric: str, confidence: float | None = None) -> Interval:
-        """`accuracy`: share of right answers; `sdc1`: share of samples whose top class left the golden run's."""
-        return rate_interval(self.counts[METRICS[metric]], self.samples, confidence or self.confidence)
+        """The rate of one of METRICS; `codesign.engine.counts.COUNTS` says what is counted."""
+        return rate_interval(METRICS[metric](self.counts, self.samples), self.samples, confidence or self.confidence)
 
     @property
     def accuracy(self) -> Interval:
@@ -46,6 +46,15 @@ class CampaignResult:
     @property
     def sdc1(self) -> Interval:
         return self.interval("sdc1")
+
+    @property
+    def sdc5(self) -> Interval:
+        return self.interval("sdc5")
+
+    @property
+    def outcomes(self) -> dict[str, Interval]:
+        """Shares of samples that were masked, corrected, detected, or silently corrupted: together one."""
+        return {name: self.interval(name) for name in OUTCOMES}
 
     def verdicts(self) -> list[tuple[Requirement, Status]]:
         """Each requirement at its own confidence."""
@@ -73,8 +82,9 @@ class CampaignResult:
             "accuracy_clean": self.accuracy_clean,
             "accuracy": self.accuracy.to_json(),
             "sdc1": self.sdc1.to_json(),
-            "correct_per_trial": self.counts["correct"].tolist(),
-            "sdc1_per_trial": self.counts["sdc1"].tolist(),
+            "sdc5": self.sdc5.to_json(),
+            "outcomes": {name: interval.to_json() for name, interval in self.outcomes.items()},
+            **{f"{name}_per_trial": self.counts[name].tolist() for name in COUNTS.names or ()},
             "requirements": [{"text": str(r), "status": status.value} for r, status in self.verdicts()],
             "network": self.network,
             "plan": self.plan,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from numpy.typing import ArrayLike
 
 from codesign.campaign.batches import Batches
+from codesign.campaign.key import CampaignKey
 from codesign.campaign.ledger import Ledger
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
@@ -16,8 +17,6 @@ from codesign.campaign.verify import MISMATCHES, require_csim
 from codesign.campaign.verify import verify as verify_trials
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel, FaultSpace
-from codesign.files import digest_of
-from codesign.fixed import Ints
 from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 
@@ -60,7 +59,7 @@ def run_campaign(
     if verify and simulator == "engine":
         require_csim()
     golden = forward(network, raw)[-1]
-    key = campaign_key(network, plan, fault_model, raw, truth, simulator)
+    key = CampaignKey.of(network, plan, fault_model, raw, truth, simulator)
     ledger = Ledger()
     for first, rows in store.batches(key) if store else ():
         ledger.add(first, rows)
@@ -106,10 +105,3 @@ def _check_numbers(trials: int, confidence: float, threads: int | None) -> None:
         raise ConfigError(f"confidence {confidence} is outside 0..1")
     if threads is not None and threads < 1:
         raise ConfigError(f"{threads} threads: at least one is needed")
-
-
-def campaign_key(
-    network: Network, plan: ProtectionPlan, model: FaultModel, raw: Ints, truth: Ints, simulator: str
-) -> str:
-    """What identifies a trial's outcome apart from its number."""
-    return digest_of(network.digest, plan.digest, model.digest, raw.tobytes(), truth.tobytes(), simulator)

@@ -86,7 +86,7 @@ class Stopping:
     def update(self, rows: CountArray) -> bool:
         """Take the next trials' counts; true once every requirement is decided."""
         for test in self.tests:
-            test.update(rows[METRICS[test.requirement.metric]])
+            test.update(METRICS[test.requirement.metric](rows, test.samples))
         return self.trials is not None
 
     @property

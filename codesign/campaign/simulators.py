@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from codesign.engine.compiled import open_engine
+from codesign.engine.counts import Outcome
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ToolError, one_of
 from codesign.faults import FaultArray
@@ -19,11 +20,13 @@ SIMULATORS: tuple[SimulatorName, ...] = get_args(SimulatorName)
 
 
 class Simulator(Protocol):
-    """Gives the logits, shape (n_samples, n_out), of its evaluation set under a fault list."""
+    """Gives the logits of its evaluation set under a fault list, shape (n_samples, n_out), or the flags, too."""
 
     name: str
 
     def run(self, faults: FaultArray) -> Ints: ...
+
+    def outcome(self, faults: FaultArray) -> Outcome: ...
 
 
 def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, raw: Ints) -> Simulator:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from codesign.campaign.batches import count
 from codesign.campaign.case import Case, first_difference
 from codesign.campaign.fault_list import FaultList
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
 from codesign.campaign.simulators import Simulator, open_simulator, require_compiler
+from codesign.engine.counts import COUNTS, count
 from codesign.errors import ConfigError, MismatchError
 from codesign.faults import FaultModel
 from codesign.fixed import Ints
@@ -84,18 +84,19 @@ def _opened(network: Network, plan: ProtectionPlan, raw: Ints) -> Simulator:
 
 
 def _difference(
-    case: Case, engine: Simulator, csim: Simulator, recorded: tuple[int, int], golden: Ints, truth: Ints
+    case: Case, engine: Simulator, csim: Simulator, recorded: tuple[int, ...], golden: Ints, truth: Ints
 ) -> str | None:
     """What the two do not agree on, as one line."""
     try:
-        logits = case.logits(engine, "engine") | case.logits(csim, "csim")
+        theirs = csim.outcome(case.faults.faults)
+        logits = case.logits(engine, "engine") | {"csim": theirs.logits}
     except MismatchError as error:
         return str(error)
     if first := first_difference(logits):
         return str(first)
-    counted = count(logits["csim"], golden, truth)
-    if counted != recorded:
-        return "the campaign counted {} right answers and {} changed ones, csim {} and {}".format(*recorded, *counted)
+    for name, ours, counted in zip(COUNTS.names or (), recorded, count(theirs, golden, truth), strict=True):
+        if ours != counted:
+            return f"the campaign counted {ours} samples as {name}, csim {counted}"
     return None
 
 

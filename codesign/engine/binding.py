@@ -14,7 +14,7 @@ from codesign.errors import ConfigError
 from codesign.faults import FAULT, FaultArray
 from codesign.fixed import Ints
 
-VERSION = 1
+VERSION = 2
 # Names another build of the library, such as one with sanitizers.
 VARIABLE = "CODESIGN_ENGINE_LIBRARY"
 _LIBRARY = Path(__file__).parent / "libcodesign_engine.so"
@@ -33,8 +33,7 @@ class Campaign(ctypes.Structure):
         ("n_trials", c_int64),
         ("labels", c_void_p),
         ("threads", c_int32),
-        ("correct", c_void_p),
-        ("sdc1", c_void_p),
+        ("counts", c_void_p),
         ("logits", c_void_p),
         ("finished", c_void_p),
         ("done", c_void_p),
@@ -73,7 +72,7 @@ def library() -> ctypes.CDLL:
             "close": (None, [c_void_p]),
             "kernels": (c_int32, [c_void_p]),
             "golden": (None, [c_void_p, c_void_p]),
-            "run": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, Error]),
+            "run": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p, Error]),
             "campaign": (c_int, [c_void_p, POINTER(Campaign), Error]),
             "draw": (c_void_p, [c_void_p, c_size_t, c_int64, POINTER(c_size_t), Error]),
             "free": (None, [c_void_p]),
@@ -105,11 +104,11 @@ def draw(space: Ints, trial: int) -> FaultArray:
         library().codesign_engine_free(found)
 
 
-def flags() -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def signals() -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The words by which a campaign and its caller speak: trials done, and whether to stop."""
     return np.zeros(1, np.int64), np.zeros(1, np.int32)
 
 
 def no_bytes(size: int) -> NDArray[np.uint8]:
-    """Marks of finished trials."""
+    """Marks of finished trials, or flags of samples."""
     return np.zeros(size, c_uint8)

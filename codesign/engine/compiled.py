@@ -3,12 +3,13 @@
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.engine import binding
-from codesign.engine.counts import COUNTS, CountArray, Counts, Interrupted
+from codesign.engine.counts import COUNTS, Counts, Interrupted, Outcome
 from codesign.engine.description import describe, describe_space
 from codesign.engine.fast import EngineSimulator
 from codesign.errors import ConfigError, one_of
@@ -19,6 +20,8 @@ from codesign.protection import ProtectionPlan
 
 # By rising speed; a processor that lacks one takes the one before.
 KERNELS = ("generic", "plain", "avx2", "avx512")
+# In the compiled engine's words of flags.
+_CORRECTED, _DETECTED = 1, 2
 # How often a running campaign looks for interrupts and tells its progress, in seconds.
 _POLL = 0.05
 
@@ -54,13 +57,23 @@ class NativeEngine:
 
     def run(self, faults: FaultArray) -> Ints:
         """Logits under the faults, shape (n_samples, n_out)."""
+        return self.outcome(faults).logits
+
+    def outcome(self, faults: FaultArray) -> Outcome:
+        """Logits under the faults, and the flags that the protection raises."""
         listed = np.ascontiguousarray(faults, FAULT)
         logits, error = np.empty((self._n_samples, self.network.n_out), np.int64), binding.Error.empty()
+        flags = binding.no_bytes(self._n_samples)
         if self._library.codesign_engine_run(
-            self._handle, binding.address(listed), len(listed), binding.address(logits), error
+            self._handle,
+            binding.address(listed),
+            len(listed),
+            binding.address(logits),
+            binding.address(flags),
+            error,
         ):
             raise error.raised()
-        return logits
+        return Outcome(logits, (flags & _CORRECTED) != 0, (flags & _DETECTED) != 0)
 
     def run_campaign(
         self,
@@ -118,11 +131,11 @@ class NativeEngine:
             raise ConfigError(f"labels {truth.min()}..{truth.max()} lie outside the {self.network.n_out} classes")
         if threads < 1:
             raise ConfigError(f"{threads} threads: at least one is needed")
-        correct, sdc1 = np.zeros(trials, np.int64), np.zeros(trials, np.int64)
-        finished, (done, cancel) = binding.no_bytes(trials), binding.flags()
+        rows = np.zeros(trials, COUNTS)
+        finished, (done, cancel) = binding.no_bytes(trials), binding.signals()
         values = np.empty((trials, self._n_samples, self.network.n_out), np.int64) if logits else None
         wanted.n_trials, wanted.threads, wanted.labels = trials, threads, binding.address(truth)
-        wanted.correct, wanted.sdc1 = binding.address(correct), binding.address(sdc1)
+        wanted.counts = binding.address(rows)
         wanted.logits = None if values is None else binding.address(values)
         wanted.finished = binding.address(finished)
         wanted.done, wanted.cancel = binding.address(done), binding.address(cancel)
@@ -130,10 +143,10 @@ class NativeEngine:
             self._watched(wanted, done, cancel, progress)
         except KeyboardInterrupt as interrupt:
             complete = int(np.argmin(np.append(finished, 0)))
-            counts = Counts(_rows(correct, sdc1)[:complete], None if values is None else values[:complete])
+            counts = Counts(rows[:complete], None if values is None else values[:complete])
             raise Interrupted(counts) from interrupt
         del kept
-        return Counts(_rows(correct, sdc1), values)
+        return Counts(rows, values)
 
     def _watched(
         self,
@@ -145,20 +158,29 @@ class NativeEngine:
         """Run in a thread of its own, so that this one can take an interrupt and pass it on."""
         error, failed = binding.Error.empty(), []
         call = self._library.codesign_engine_campaign
+        # Thread.join is not enough: interrupted in it, Python 3.11 takes a thread for ended that still writes counts.
+        ended = threading.Event()
 
         def work() -> None:
-            failed.append(call(self._handle, wanted, error))
+            try:
+                failed.append(call(self._handle, wanted, error))
+            finally:
+                ended.set()
 
         thread = threading.Thread(target=work)
         thread.start()
         try:
-            while thread.is_alive():
-                thread.join(_POLL)
+            while not ended.wait(_POLL):
                 if progress:
                     progress(int(done[0]))
         finally:
             cancel[0] = 1
+            while not ended.is_set():  # another interrupt changes nothing
+                with suppress(KeyboardInterrupt):
+                    ended.wait()
             thread.join()
+        if progress:
+            progress(int(done[0]))
         if failed[0]:
             raise error.raised()
 
@@ -170,9 +192,3 @@ def open_engine(network: Network, plan: ProtectionPlan, raw_inputs: Ints) -> Nat
     except ConfigError:
         return EngineSimulator(network, plan, raw_inputs)
     return NativeEngine(network, plan, raw_inputs)
-
-
-def _rows(correct: Ints, sdc1: Ints) -> CountArray:
-    rows = np.empty(len(correct), COUNTS)
-    rows["correct"], rows["sdc1"] = correct, sdc1
-    return rows

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.codes import Code, decode, encode
+from codesign.engine.counts import Outcome
+from codesign.engine.reference import Bools
 from codesign.engine.strikes import LayerFaults, Operands, flip_words
 from codesign.faults import ALL_SAMPLES, FaultArray, Target
 from codesign.fixed import Ints
@@ -23,7 +25,7 @@ from codesign.network import (
     parameters,
     passed,
 )
-from codesign.protection import ProtectionPlan
+from codesign.protection import Mechanism, ProtectionPlan
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,13 @@ class _Changed:
 
     rows: Ints
     values: Ints
+
+
+class _Flags:
+    """Which of so many samples raise a flag in some layer."""
+
+    def __init__(self, n_samples: int) -> None:
+        self.corrected, self.detected = np.zeros((2, n_samples), np.bool_)
 
 
 class EngineSimulator:
@@ -63,25 +72,33 @@ class EngineSimulator:
 
     def run(self, faults: FaultArray) -> Ints:
         """Logits under the faults, shape (n_samples, n_out)."""
+        return self.outcome(faults).logits
+
+    def outcome(self, faults: FaultArray) -> Outcome:
+        """Logits under the faults, and the flags that the protection raises."""
         changed: dict[int, _Changed] = {}
+        flags = _Flags(len(self._inputs))
         for index, layer in enumerate(self.network.layers):
             here = faults[faults["layer"] == index]
             sources = {s: changed[s] for s in self.network.sources(index) if s in changed}
-            if (len(here) or sources) and (found := self._layer(index, layer, here, sources)):
+            if (len(here) or sources) and (found := self._layer(index, layer, here, sources, flags)):
                 changed[index] = found
         logits = self.golden.copy()
         if last := changed.get(len(self.network.layers) - 1):
             logits[last.rows] = last.values
-        return logits
+        return Outcome(logits, flags.corrected, flags.detected)
 
-    def _layer(self, index: int, layer: Layer, faults: FaultArray, sources: dict[int, _Changed]) -> _Changed | None:
-        """What differs from the fault-free output of this layer, if anything."""
+    def _layer(
+        self, index: int, layer: Layer, faults: FaultArray, sources: dict[int, _Changed], flags: _Flags
+    ) -> _Changed | None:
+        """What differs from the fault-free output of this layer, if anything; its flags are raised."""
         golden = self._outputs[index]
         touched = _touched(faults, sources, len(golden))
         values = self._entering(index, touched, sources)
         if layer.protectable:
             changed = np.unique(np.concatenate([np.zeros(0, np.int64), *(c.rows for c in sources.values())]))
-            leaving = finish(layer, self._under_faults(index, faults, touched, values, changed), len(touched))
+            sums = self._under_faults(index, faults, touched, values, changed, flags)
+            leaving = finish(layer, sums, len(touched))
         else:
             leaving = passed(layer, self.network.input_types(index), values)
         registers = faults[faults["target"] == Target.ACTIVATION]
@@ -102,14 +119,19 @@ class EngineSimulator:
             parts.append(values)
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def _under_faults(self, index: int, faults: FaultArray, touched: Ints, values: Ints, changed: Ints) -> Ints:
+    def _under_faults(
+        self, index: int, faults: FaultArray, touched: Ints, values: Ints, changed: Ints, flags: _Flags
+    ) -> Ints:
         """Voted sums of the touched samples, shape (len(touched) * pixels, neurons)."""
         layer, struck = self.network.layers[index], self._faults[index]
         weights, biases = parameters(layer)
         if np.isin(faults["target"], (Target.WEIGHT, Target.BIAS)).any():
             code = struck.plan.parameters
-            weights = _read(layer.w, code, faults[faults["target"] == Target.WEIGHT], ("position", "neuron"))
-            biases = _read(layer.b, code, faults[faults["target"] == Target.BIAS], ("neuron",))
+            on_weights, on_biases = (faults[faults["target"] == target] for target in (Target.WEIGHT, Target.BIAS))
+            weights, *of_weights = _read(layer.w, code, on_weights, ("position", "neuron"))
+            biases, *of_biases = _read(layer.b, code, on_biases, ("neuron",))
+            for raised, *read in zip((flags.corrected, flags.detected), of_weights, of_biases, strict=True):
+                raised |= any(words.any() for words in read)  # in every sample, since each reads them
             sums = struck.unit.sums(values, weights, biases)
         else:
             golden = self._sums[index].reshape(-1, layer.pixels, layer.neurons)
@@ -119,7 +141,9 @@ class EngineSimulator:
                 again = struck.unit.sums(values[at], weights, biases)
                 sums[at] = again.reshape(len(at), layer.pixels, layer.neurons)
             sums = sums.reshape(-1, layer.neurons)
-        struck.strike(Operands(struck.unit, values, weights, biases), faults, touched, sums)
+        differ = struck.strike(Operands(struck.unit, values, weights, biases), faults, touched, sums)
+        raised = flags.detected if struck.plan.mechanism is Mechanism.DMR else flags.corrected
+        raised[touched[differ // layer.pixels]] = True
         voters = faults[faults["target"] == Target.VOTER]
         return flip_words(sums, voters, touched, layer.acc) if len(voters) else sums
 
@@ -131,9 +155,9 @@ def _touched(faults: FaultArray, sources: dict[int, _Changed], n_samples: int) -
     return rows
 
 
-def _read(parameter: Parameter, code: Code, faults: FaultArray, place: tuple[str, ...]) -> Ints:
-    """A stored parameter as it is read when bits of its words are inverted."""
+def _read(parameter: Parameter, code: Code, faults: FaultArray, place: tuple[str, ...]) -> tuple[Ints, Bools, Bools]:
+    """A stored parameter as it is read when bits of its words are inverted, and where that corrects and detects."""
     copies = np.repeat(encode(parameter.raw, parameter.type, code)[None], code.copies, axis=0)
     places = tuple(faults[name] for name in ("replica", *place))
     np.bitwise_xor.at(copies, places, np.int64(1) << faults["bit"].astype(np.int64))
-    return decode(copies, parameter.type, code)[0]
+    return decode(copies, parameter.type, code)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.codes import decode, encode
+from codesign.engine.counts import Outcome
 from codesign.faults import ALL_SAMPLES, ALL_STEPS, UNIT, FaultArray, Target
 from codesign.fixed import Ints, fit, flip, wrap
 from codesign.network import Layer, Network, Parameter, Unit, adder_spans, entering, finish, passed, product_type
@@ -39,6 +40,11 @@ class ReferenceSimulator:
     def run(self, faults: FaultArray) -> Ints:
         """Logits under the faults, shape (n_samples, n_out)."""
         return self.run_flagged(faults).logits
+
+    def outcome(self, faults: FaultArray) -> Outcome:
+        """Logits under the faults, and whether any layer raised a flag."""
+        flagged = self.run_flagged(faults)
+        return Outcome(flagged.logits, flagged.corrected.any(axis=1), flagged.detected.any(axis=1))
 
     def run_flagged(self, faults: FaultArray) -> Flagged:
         """Logits under the faults, and the flags that the protection raises."""

@@ -60,8 +60,11 @@ class LayerFaults:
             passes = plan.unit_passes(layer)
             self._again = adder_spans(passes * plan.dot_size, passes)
 
-    def strike(self, operands: Operands, faults: FaultArray, touched: Ints, sums: Ints) -> None:
-        """Apply faults of products and accumulators to `sums`, shape (len(touched) * pixels, neurons), in place."""
+    def strike(self, operands: Operands, faults: FaultArray, touched: Ints, sums: Ints) -> Ints:
+        """Apply faults of products and accumulators to `sums`, shape (len(touched) * pixels, neurons), in place.
+
+        Gives the rows where copies differed in hardened bits.
+        """
         parts = []
         on_adders = faults[faults["target"] == Target.ACCUMULATOR]
         on_products = faults[faults["target"] == Target.PRODUCT]
@@ -70,12 +73,10 @@ class LayerFaults:
         if len(on_adders):
             parts.append(self._on_adders(self._placed(on_adders, touched)))
         if not parts:
-            return
+            return np.zeros(0, np.int64)
         strikes = _joined(parts)
-        if self.layer.saturates:
-            self._chain(operands, strikes, sums)
-        else:
-            self._tree(operands, strikes, sums)
+        strike = self._chain if self.layer.saturates else self._tree
+        return strike(operands, strikes, sums)
 
     def _placed(self, faults: FaultArray, touched: Ints) -> "_Placed":
         """Every single use of a struck multiplier or adder."""
@@ -144,7 +145,7 @@ class LayerFaults:
         deltas: Ints = np.where(own, whole - low, 0) + np.where((replica == 0)[:, None], low, 0)
         return deltas
 
-    def _tree(self, operands: Operands, strikes: "_Strikes", sums: Ints) -> None:
+    def _tree(self, operands: Operands, strikes: "_Strikes", sums: Ints) -> Ints:
         """Sums that wrap: every strike adds a delta, wherever it is in the tree."""
         layer = self.layer
         group = strikes.row * layer.neurons + strikes.neuron
@@ -168,9 +169,11 @@ class LayerFaults:
             deltas[now] = np.where(struck.hits[now], flip(value, struck.bit[now][:, None], layer.acc) - value, 0)
         row, neuron = struck.row[start], struck.neuron[start]
         total = np.add.reduceat(deltas, start, axis=0) + sums[row, neuron][:, None]
-        sums[row, neuron] = voted(self.plan, layer, wrap(total, layer.acc).T, self.cut[neuron])[0]
+        sums[row, neuron], differ = voted(self.plan, layer, wrap(total, layer.acc).T, self.cut[neuron])
+        rows: Ints = row[differ]
+        return rows
 
-    def _chain(self, operands: Operands, strikes: "_Strikes", sums: Ints) -> None:
+    def _chain(self, operands: Operands, strikes: "_Strikes", sums: Ints) -> Ints:
         """Sums that saturate: the struck neurons are added up again, leaf by leaf."""
         layer = self.layer
         group, member = np.unique(strikes.row * layer.neurons + strikes.neuron, return_inverse=True)
@@ -185,7 +188,9 @@ class LayerFaults:
             for k in np.flatnonzero(~on_leaf & (strikes.span[:, 1] == leaf + 1)):
                 word = total[member[k]]
                 total[member[k]] = np.where(strikes.hits[k], flip(word, strikes.bit[k], layer.acc), word)
-        sums[row, neuron] = voted(self.plan, layer, total.T, self.cut[neuron])[0]
+        sums[row, neuron], differ = voted(self.plan, layer, total.T, self.cut[neuron])
+        rows: Ints = row[differ]
+        return rows
 
 
 @dataclass(frozen=True)

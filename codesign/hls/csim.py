@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from codesign.engine.counts import Outcome
 from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FAULT, FaultArray
 from codesign.files import cache_folder
@@ -113,7 +114,11 @@ class CsimSimulator:
         return self.run(np.zeros(0, FAULT))
 
     def run(self, faults: FaultArray) -> Ints:
-        """Logits under the faults, shape (n_samples, n_out).
+        """Logits under the faults, shape (n_samples, n_out). Raises as `outcome` does."""
+        return self.outcome(faults).logits
+
+    def outcome(self, faults: FaultArray) -> Outcome:
+        """Logits under the faults, and whether any layer raised a flag.
 
         Raises MismatchError when a fault was not applied exactly as often as its site is used: a tap that
         is not hit means a layer that is not simulated as planned.
@@ -126,7 +131,8 @@ class CsimSimulator:
                 f"csim applied a fault ({describe(faults[first])}) {traced.hits[first]} times instead of "
                 f"{expected[first]} ({len(wrong)} such faults): its tap is not where the plan has it"
             )
-        return traced.logits
+        flags = (given.astype(np.bool_).any(axis=1) for given in (traced.corrected, traced.detected))
+        return Outcome(traced.logits, *flags)
 
     def expected_hits(self, faults: FaultArray) -> Ints:
         """How often each fault of a list is applied. Raises ConfigError naming one whose bit does not exist."""

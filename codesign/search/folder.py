@@ -1,11 +1,12 @@
 """The run folder: where everything that a search finds is kept."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codesign.campaign.case import load_inputs, save_inputs
+from codesign.campaign.store import FILE_DIGEST
 from codesign.errors import ConfigError, StoreError
 from codesign.files import digest_of, write_atomically
 from codesign.fixed import Ints
@@ -112,7 +113,14 @@ class RunFolder:
         raise ConfigError(f"{self.path}: no design {number}; there are 0..{len(result['evaluations']) - 1}")
 
 
-def identity(study: Study) -> str:
-    """What a run folder belongs to. A larger budget continues the same search, so it does not count."""
-    endless = replace(study, search=study.search.model_copy(update={"evaluations": 0}))
-    return digest_of(endless.digest, str(RECIPE))
+def identity(study: Study) -> dict[str, Any]:
+    """What a run folder belongs to, setting by setting.
+
+    A larger budget continues the same search, so it does not count; nor does the curve, which has its own campaigns.
+    """
+    kept = {name: value for name, value in study.settings.items() if name not in ("search.evaluations", "faults.curve")}
+    return {
+        **kept,
+        f"model file {study.model.builder}": FILE_DIGEST + digest_of(study.builder_source),
+        "this codesign's recipe for designs": RECIPE,
+    }

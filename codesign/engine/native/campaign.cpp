@@ -13,13 +13,9 @@ namespace {
 
 class Runner {
   public:
-    explicit Runner(const Campaign &campaign) : campaign_(campaign), golden_tops_(std::size_t(campaign.n_samples)) {
-        const std::vector<Int> &golden = campaign.simulator->golden();
-        for (Int sample = 0; sample < campaign.n_samples; ++sample) {
-            const int top = top_of(golden.data() + sample * campaign.n_out, campaign.n_out);
-            golden_tops_[std::size_t(sample)] = top;
-            golden_correct_ += top == campaign.labels[sample];
-        }
+    explicit Runner(const Campaign &campaign) : campaign_(campaign), golden_tops_(campaign.simulator->golden_tops()) {
+        for (Int sample = 0; sample < campaign.n_samples; ++sample)
+            golden_correct_ += golden_tops_[std::size_t(sample)] == campaign.labels[sample];
     }
 
     void on_threads() {
@@ -77,20 +73,38 @@ class Runner {
     }
 
     void count(Int trial, const Outcome &outcome) {
-        Int correct = golden_correct_, sdc1 = 0;
+        codesign_counts counts = flagged(outcome.flags);
+        counts.correct = golden_correct_;
         for (std::size_t k = 0; k < outcome.samples.size(); ++k) {
-            const std::size_t sample = std::size_t(outcome.samples[k]);
-            const int before = golden_tops_[sample], now = outcome.tops[k];
+            const std::int32_t sample = outcome.samples[k];
+            const Int before = golden_tops_[std::size_t(sample)], now = outcome.tops[k],
+                      label = campaign_.labels[sample];
             if (now == before)
                 continue;
-            correct += Int(now == campaign_.labels[sample]) - Int(before == campaign_.labels[sample]);
-            ++sdc1;
+            const std::uint8_t flags = outcome.flags.of(sample);
+            counts.correct += int(now == label) - int(before == label);
+            ++counts.sdc1;
+            counts.sdc5 += outcome.ranks[k] >= FIRST;
+            counts.silent += !(flags & DETECTED);
+            counts.corrected -= flags == CORRECTED;
         }
-        campaign_.counts.correct[trial] = correct;
-        campaign_.counts.sdc1[trial] = sdc1;
+        campaign_.counts.of_trials[trial] = counts;
         if (with_logits())
             keep(trial, outcome);
         campaign_.counts.finished[trial] = 1;
+    }
+
+    // Samples with a flag, as if all top classes were those of the fault-free run.
+    codesign_counts flagged(const Flags &flags) const {
+        codesign_counts counts{};
+        for (const std::int32_t sample : flags.raised()) {
+            counts.detected += (flags.of(sample) & DETECTED) != 0;
+            counts.corrected += flags.of(sample) == CORRECTED;
+        }
+        const std::int32_t others = std::int32_t(campaign_.n_samples) - std::int32_t(flags.raised().size());
+        counts.detected += flags.everywhere() & DETECTED ? others : 0;
+        counts.corrected += flags.everywhere() == CORRECTED ? others : 0;
+        return counts;
     }
 
     void keep(Int trial, const Outcome &outcome) {
@@ -109,8 +123,11 @@ class Runner {
     static constexpr std::chrono::microseconds LEAST{200};
 
     const Campaign &campaign_;
-    std::vector<int> golden_tops_;
-    Int golden_correct_ = 0;
+    // Of the classes that the fault-free one has to be among, for SDC-5.
+    static constexpr std::int32_t FIRST = 5;
+
+    const std::vector<std::int32_t> &golden_tops_;
+    std::int32_t golden_correct_ = 0;
     std::atomic<Int> next_{0};
     std::atomic<bool> stop_{false};
     std::mutex mutex_;

@@ -3,6 +3,7 @@
 #define CODESIGN_ENGINE_CAMPAIGN_H_
 
 #include "draw.h"
+#include "interface.h"
 #include "simulator.h"
 
 namespace codesign::engine {
@@ -16,7 +17,8 @@ struct FaultSource {
 
 // What a campaign counts, by trial; `logits` (n_trials, n_samples, n_out) may be null.
 struct Counts {
-    Int *correct, *sdc1, *logits;
+    codesign_counts *of_trials;
+    Int *logits;
     std::uint8_t *finished;
 };
 

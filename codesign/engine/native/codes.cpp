@@ -45,7 +45,7 @@ Word encode_ecc(Word word, int width) {
     return word | parity(word) << (width + checks);
 }
 
-Int decode_ecc(Word word, const FixedPoint &of) {
+ReadWord decode_ecc(Word word, const FixedPoint &of) {
     const int checks = check_bits(of.width);
     int syndrome = 0;
     for (int check = 0; check < checks; ++check) {
@@ -53,15 +53,17 @@ Int decode_ecc(Word word, const FixedPoint &of) {
         syndrome |= int(parity(word & check_mask(of.width, check)) ^ stored) << check;
     }
     const bool single = parity(word) != 0;
+    if (!single && syndrome)
+        return {0, DETECTED};
     if (!single)
-        return syndrome ? 0 : wrap(Int(word), of);
+        return {wrap(Int(word), of), 0};
     if ((syndrome & (syndrome - 1)) == 0)
-        return wrap(Int(word), of); // a check bit, or the parity
+        return {wrap(Int(word), of), CORRECTED}; // a check bit, or the parity
     Positions positions;
     for (int bit = 0; bit < of.width; ++bit)
         if (positions.next() == syndrome)
-            return wrap(Int(word ^ Word(1) << bit), of);
-    return 0; // it points nowhere: found, and not corrected
+            return {wrap(Int(word ^ Word(1) << bit), of), CORRECTED};
+    return {0, DETECTED}; // it points nowhere: found, and not corrected
 }
 
 } // namespace
@@ -74,23 +76,26 @@ int stored_width(int width, Code code) {
     return code == Code::ECC ? width + check_bits(width) + 1 : width;
 }
 
-Int read_damaged(Int raw, const FixedPoint &of, Code code, const Word masks[REPLICAS]) {
+ReadWord read_damaged(Int raw, const FixedPoint &of, Code code, const Word masks[REPLICAS]) {
     const Word word = Word(raw) & low_bits(of.width);
     switch (code) {
     case Code::TMR: {
         const Word a = word ^ masks[0], b = word ^ masks[1], c = word ^ masks[2];
-        return wrap(Int((a & b) | (a & c) | (b & c)), of);
+        const bool differ = a != b || a != c;
+        return {wrap(Int((a & b) | (a & c) | (b & c)), of), differ ? CORRECTED : std::uint8_t(0)};
     }
     case Code::PARITY: {
         const Word stored = (word | parity(word) << of.width) ^ masks[0];
-        return parity(stored) ? 0 : wrap(Int(stored), of);
+        if (parity(stored))
+            return {0, DETECTED};
+        return {wrap(Int(stored), of), 0};
     }
     case Code::ECC:
         return decode_ecc(encode_ecc(word, of.width) ^ masks[0], of);
     case Code::NONE:
         break;
     }
-    return wrap(Int(word ^ masks[0]), of);
+    return {wrap(Int(word ^ masks[0]), of), 0};
 }
 
 } // namespace codesign::engine

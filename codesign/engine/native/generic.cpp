@@ -58,10 +58,12 @@ template <class T> class LaneSimulator : public Simulator {
         for (int sample = 0; sample < n_samples; ++sample)
             for (int row_number = 0; row_number < model.last().n_out; ++row_number)
                 golden_.push_back(kept_.leaving(last).at(row_number, sample));
+        kept_.tops = tops_of(golden_, model.last().n_out);
     }
 
     std::unique_ptr<Worker> worker() const override { return std::make_unique<LaneWorker<T>>(context_); }
     const std::vector<Int> &golden() const override { return golden_; }
+    const std::vector<std::int32_t> &golden_tops() const override { return kept_.tops; }
 
   private:
     // The sums that are the most work to compute again come first.

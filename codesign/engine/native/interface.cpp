@@ -95,7 +95,7 @@ void run_campaign(const codesign_engine &engine, const codesign_campaign &wanted
     campaign.n_samples = engine.n_samples;
     campaign.n_out = engine.model.last().n_out;
     campaign.threads = wanted.threads;
-    campaign.counts = {wanted.correct, wanted.sdc1, wanted.logits, wanted.finished};
+    campaign.counts = {wanted.counts, wanted.logits, wanted.finished};
     campaign.done = wanted.done;
     campaign.cancel = wanted.cancel;
     run(campaign);
@@ -127,7 +127,7 @@ EXPORTED void codesign_engine_golden(const codesign_engine *engine, int64_t *log
 }
 
 EXPORTED int codesign_engine_run(const codesign_engine *engine, const int32_t *faults, size_t n_faults, int64_t *logits,
-                                 codesign_error error) {
+                                 uint8_t *flags, codesign_error error) {
     return guarded(error, [&] {
         engine->model.check(as_faults(faults), n_faults, engine->n_samples);
         const std::unique_ptr<Worker> worker = engine->simulator->worker();
@@ -137,6 +137,8 @@ EXPORTED int codesign_engine_run(const codesign_engine *engine, const int32_t *f
         for (std::size_t k = 0; k < outcome.samples.size(); ++k)
             std::copy_n(outcome.logits.data() + k * std::size_t(n_out), n_out,
                         logits + Int(outcome.samples[k]) * n_out);
+        for (int sample = 0; sample < engine->n_samples; ++sample)
+            flags[sample] = outcome.flags.of(sample);
     });
 }
 

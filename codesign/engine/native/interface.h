@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define CODESIGN_ENGINE_VERSION 1
+#define CODESIGN_ENGINE_VERSION 2
 
 typedef struct codesign_engine codesign_engine;
 
@@ -18,6 +18,11 @@ typedef struct {
     char *text;
     size_t size;
 } codesign_error;
+
+/* Numbers of samples of one trial; codesign/engine/counts.py says what they are. */
+typedef struct {
+    int32_t correct, sdc1, sdc5, detected, corrected, silent;
+} codesign_counts;
 
 typedef struct {
     const int64_t *space; /* the fault space to draw from, or null: then lists are given */
@@ -28,12 +33,11 @@ typedef struct {
     int64_t n_trials;
     const int64_t *labels; /* one a sample */
     int32_t threads;
-    int64_t *correct; /* one a trial, as all below */
-    int64_t *sdc1;
-    int64_t *logits; /* (n_trials, n_samples, n_out), or null */
-    uint8_t *finished;
-    int64_t *done;         /* counted up while the campaign runs */
-    const int32_t *cancel; /* not zero: stop after the trials at hand */
+    codesign_counts *counts; /* one a trial */
+    int64_t *logits;         /* (n_trials, n_samples, n_out), or null */
+    uint8_t *finished;       /* one a trial */
+    int64_t *done;           /* counted up while the campaign runs */
+    const int32_t *cancel;   /* not zero: stop after the trials at hand */
 } codesign_campaign;
 
 int32_t codesign_engine_version(void);
@@ -48,8 +52,9 @@ void codesign_engine_close(codesign_engine *engine);
 int32_t codesign_engine_kernels(const codesign_engine *engine);
 
 void codesign_engine_golden(const codesign_engine *engine, int64_t *logits);
+/* `flags` (n_samples,): 1 where a layer raised `corrected`, plus 2 where one raised `detected`. */
 int codesign_engine_run(const codesign_engine *engine, const int32_t *faults, size_t n_faults, int64_t *logits,
-                        codesign_error error);
+                        uint8_t *flags, codesign_error error);
 int codesign_engine_campaign(const codesign_engine *engine, const codesign_campaign *campaign, codesign_error error);
 
 /* The faults of one trial; null with a text in `error`. To be given back to codesign_engine_free. */

@@ -169,15 +169,20 @@ int keep_changed(std::uint8_t *rows, int n_rows, int stride, const std::uint8_t 
     return n;
 }
 
-void tops(const std::int32_t *sums, int n_rows, int n, int n_pad, int spare, bool is_signed, std::int32_t *tops) {
+void tops(const std::int32_t *sums, const std::int32_t *samples, int n_rows, int n, int n_pad, int spare,
+          bool is_signed, const Ranking &ranking) {
     if (n > LANES)
-        return tops_portable(sums, n_rows, n, n_pad, spare, is_signed, tops);
+        return tops_portable(sums, samples, n_rows, n, n_pad, spare, is_signed, ranking);
     const __mmask16 inside = __mmask16((1u << n) - 1);
     const __m512i least = _mm512_set1_epi32(INT32_MIN);
     for (int r = 0; r < n_rows; ++r, sums += n_pad) {
         const __m512i values = _mm512_mask_mov_epi32(least, inside, into_range(load(sums), spare, is_signed));
         const __m512i largest = _mm512_set1_epi32(_mm512_reduce_max_epi32(values));
-        tops[r] = __builtin_ctz(_mm512_mask_cmpeq_epi32_mask(inside, values, largest));
+        ranking.tops[r] = __builtin_ctz(_mm512_mask_cmpeq_epi32_mask(inside, values, largest));
+        const std::int32_t golden = ranking.golden[samples[r]];
+        const __m512i of = _mm512_permutexvar_epi32(_mm512_set1_epi32(golden), values);
+        const unsigned before = _mm512_mask_cmpeq_epi32_mask(__mmask16((1u << golden) - 1), values, of);
+        ranking.ranks[r] = __builtin_popcount(_mm512_mask_cmpgt_epi32_mask(inside, values, of) | before);
     }
 }
 
@@ -494,9 +499,9 @@ inline __m512i largest_of(const __m512i (&v)[LANES]) {
 }
 
 void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
-                  std::int32_t *tops) {
+                  const Ranking &ranking) {
     if (step.n_pad != LANES || step.spare < PLACE_BITS || !step.is_signed)
-        return forward_tops_parts<Vectors>(step, rows, samples, n, tops);
+        return forward_tops_parts<Vectors>(step, rows, samples, n, ranking);
     const __mmask16 inside = __mmask16((1u << step.neurons) - 1);
     const __m512i places = _mm512_sub_epi32(_mm512_set1_epi32(LANES - 1),
                                             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
@@ -525,7 +530,15 @@ void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const 
         }
         const __m512i top = _mm512_sub_epi32(_mm512_set1_epi32(LANES - 1),
                                              _mm512_and_si512(largest_of(keys), _mm512_set1_epi32(LANES - 1)));
-        _mm512_mask_storeu_epi32(tops + r, __mmask16((1u << some) - 1), top);
+        const __mmask16 used = __mmask16((1u << some) - 1);
+        const __m512i golden = _mm512_i32gather_epi32(_mm512_loadu_si512(of), ranking.golden, 4);
+        _mm512_mask_storeu_epi32(ranking.tops + r, used, top);
+        _mm512_mask_storeu_epi32(ranking.ranks + r, used, _mm512_setzero_si512());
+        for (unsigned left = _mm512_mask_cmpneq_epi32_mask(used, top, golden); left; left &= left - 1) {
+            const int k = __builtin_ctz(left);
+            const __m512i key = _mm512_permutexvar_epi32(_mm512_set1_epi32(ranking.golden[of[k]]), keys[k]);
+            ranking.ranks[r + k] = __builtin_popcount(_mm512_cmpgt_epi32_mask(keys[k], key));
+        }
     }
 }
 

@@ -66,7 +66,7 @@ void merge_words(std::vector<StruckWord> &words) {
 
 template <class T>
 void LaneStrikes<T>::strike(LaneTile<T> &tile, int index, const LaneParameters<T> &parameters, std::vector<Use> &uses,
-                            const std::vector<StruckWord> &voters) {
+                            const std::vector<StruckWord> &voters, Flags &flags) {
     tile_ = &tile;
     index_ = index;
     plan_ = &context_.plans[std::size_t(index)];
@@ -82,13 +82,13 @@ void LaneStrikes<T>::strike(LaneTile<T> &tile, int index, const LaneParameters<T
     for (const Use *first = uses.data(), *last = first; first != end; first = last) {
         while (last != end && last->row == first->row)
             ++last;
-        strike_row(first, last);
+        strike_row(first, last, flags);
     }
     vote(voters);
 }
 
 // All uses of one lane at one pixel.
-template <class T> void LaneStrikes<T>::strike_row(const Use *first, const Use *last) {
+template <class T> void LaneStrikes<T>::strike_row(const Use *first, const Use *last, Flags &flags) {
     const Layer &layer = *plan_->layer;
     const int lane = first->row / layer.pixels, pixel = first->row % layer.pixels;
     const bool read = !parameters_->changed.empty();
@@ -109,7 +109,10 @@ template <class T> void LaneStrikes<T>::strike_row(const Use *first, const Use *
         const bool alone = !known(row) && !layer.saturates();
         const Int before =
             alone ? wrap(neuron.partial({0, layer.fan_in + 1}), layer.accumulator) : known_sum(row, lane);
-        put(row, lane, before, striker_.struck(layer, use, end, before, neuron));
+        const Voted after = striker_.struck(layer, use, end, before, neuron);
+        put(row, lane, before, after.sum);
+        if (after.differ)
+            flags.raise(tile_->sample(lane), layer.flag());
     }
 }
 

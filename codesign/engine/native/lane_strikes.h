@@ -27,9 +27,10 @@ template <class T> class LaneStrikes {
     LaneStrikes(const LaneContext<T> &context, LaneSums<T> &sums) : context_(context), sums_(sums) {}
 
     // Strikes sums of the layer that `sums` is at. Sums of rows that are not computed become `singles`.
-    // `uses` are those of the tile, their rows counted lane by lane; `voters` are merged.
+    // `uses` are those of the tile, their rows counted lane by lane; `voters` are merged. Copies that differ raise
+    // flags.
     void strike(LaneTile<T> &tile, int index, const LaneParameters<T> &parameters, std::vector<Use> &uses,
-                const std::vector<StruckWord> &voters);
+                const std::vector<StruckWord> &voters, Flags &flags);
     // A struck sum of a row that is not computed.
     struct Single {
         std::int32_t row, lane;
@@ -38,7 +39,7 @@ template <class T> class LaneStrikes {
     const std::vector<Single> &singles() const { return singles_; }
 
   private:
-    void strike_row(const Use *first, const Use *last);
+    void strike_row(const Use *first, const Use *last, Flags &flags);
     void gather(const Use *first, const Use *last, int pixel, int lane);
     bool known(int row) const;
     Int known_sum(int row, int lane);

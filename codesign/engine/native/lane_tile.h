@@ -13,11 +13,13 @@
 
 namespace codesign::engine {
 
-// What is kept of the fault-free run: inputs, what leaves each layer, and sums (empty where they are not kept).
+// What is kept of the fault-free run: inputs, what leaves each layer, sums (empty where they are not kept), and each
+// sample's largest logit.
 struct GoldenValues {
     int n_samples = 0;
     Tensor inputs;
     std::vector<Tensor> values, sums;
+    std::vector<std::int32_t> tops;
     const Tensor &leaving(int layer) const { return layer == FROM_INPUT ? inputs : values[std::size_t(layer)]; }
 };
 

@@ -15,7 +15,9 @@ template <class T>
 LaneWorker<T>::LaneWorker(const LaneContext<T> &context)
     : context_(context), tile_(context.model, context.golden, context.kernels, context.most_lanes), sums_(context),
       strikes_(context, sums_), elementwise_(context), passive_(context, elementwise_),
-      struck_(context.model.layers.size()) {}
+      struck_(context.model.layers.size()) {
+    outcome_.flags = Flags(context.golden.n_samples);
+}
 
 template <class T> const Outcome &LaneWorker<T>::run_drawn(const FaultSpace &space, Int trial, bool with_logits) {
     drawn_.clear();
@@ -24,9 +26,7 @@ template <class T> const Outcome &LaneWorker<T>::run_drawn(const FaultSpace &spa
 }
 
 template <class T> const Outcome &LaneWorker<T>::run(const Fault *faults, std::size_t n_faults, bool with_logits) {
-    outcome_.samples.clear();
-    outcome_.tops.clear();
-    outcome_.logits.clear();
+    outcome_.clear();
     with_logits_ = with_logits;
     sort_faults(faults, n_faults);
     // Samples side by side are worth it even where a few of them are not struck.
@@ -73,7 +73,7 @@ template <class T> void LaneWorker<T>::change_parameters(Struck &struck, int ind
         parameters.starts = plan.starts;
     }
     struck.changed.clear();
-    changed_parameters(layer, struck.stored, struck.changed);
+    outcome_.flags.raise_everywhere(changed_parameters(layer, struck.stored, struck.changed));
     for (const ChangedParameter &one : struck.changed) {
         if (one.target == BIAS) {
             const T before = plan.start(one.before), after = plan.start(one.after);
@@ -140,7 +140,7 @@ template <class T> void LaneWorker<T>::run_layer(int index) {
     take_faults(index);
     if (layer.computes()) {
         sums_.compute_changed(tile_, index, struck.parameters);
-        strikes_.strike(tile_, index, struck.parameters, uses_, voters_);
+        strikes_.strike(tile_, index, struck.parameters, uses_, voters_, outcome_.flags);
         leave_sums(index);
     } else {
         passive_.run(tile_, index, false, [&](int row) { tile_.settle(index, row); });
@@ -235,8 +235,12 @@ template <class T> void LaneWorker<T>::tell(bool with_logits) {
     for (int lane = 0; lane < tile_.size(); ++lane) {
         if (!differs_[std::size_t(lane)])
             continue;
-        outcome_.samples.push_back(tile_.sample(lane));
-        outcome_.tops.push_back(std::int32_t(tops_[std::size_t(lane)]));
+        const std::int32_t sample = tile_.sample(lane), top = std::int32_t(tops_[std::size_t(lane)]);
+        const std::int32_t golden = context_.golden.tops[std::size_t(sample)];
+        const auto logit = [&](int row) { return logits_[std::size_t(row)][lane]; };
+        outcome_.samples.push_back(sample);
+        outcome_.tops.push_back(top);
+        outcome_.ranks.push_back(top == golden ? 0 : rank_of(golden, n_out, logit));
         for (int row = 0; with_logits && row < n_out; ++row)
             outcome_.logits.push_back(logits_[std::size_t(row)][lane]);
     }

@@ -8,6 +8,7 @@
 
 #include "faults.h"
 #include "fixed.h"
+#include "flags.h"
 
 namespace codesign::engine {
 
@@ -111,6 +112,8 @@ struct Layer {
     bool recomputes() const { return protection.mechanism == Mechanism::RECOMPUTE; }
     bool hardened(int neuron) const { return protection.cut[neuron] < accumulator.width; }
     int unit_passes() const { return (fan_in + protection.dot_size - 1) / protection.dot_size; }
+    // What the voter of differing copies raises.
+    std::uint8_t flag() const { return protection.mechanism == Mechanism::DMR ? DETECTED : CORRECTED; }
     int copies() const { return protection.mechanism == Mechanism::DMR ? 2 : REPLICAS; }
 
     // Fractional bits of a product, or of an operand of an addition.

@@ -104,6 +104,7 @@ PackedSimulator::PackedSimulator(const Model &model, const std::vector<Int> &inp
             join(blocks_[b], blocks_[b - 1]);
         compute(b);
     }
+    golden_tops_ = tops_of(golden_, model_.last().n_out);
 }
 
 std::unique_ptr<Worker> PackedSimulator::worker() const { return std::make_unique<PackedWorker>(*this); }

@@ -17,6 +17,7 @@ class PackedSimulator : public Simulator {
 
     std::unique_ptr<Worker> worker() const override;
     const std::vector<Int> &golden() const override { return golden_; }
+    const std::vector<std::int32_t> &golden_tops() const override { return golden_tops_; }
     int level() const override { return level_; }
 
     const Model &model() const { return model_; }
@@ -37,6 +38,7 @@ class PackedSimulator : public Simulator {
     Bytes inputs_;
     std::vector<Block> blocks_;
     std::vector<Int> golden_;
+    std::vector<std::int32_t> golden_tops_;
 };
 
 } // namespace codesign::engine

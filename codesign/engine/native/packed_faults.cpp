@@ -78,7 +78,7 @@ void PackedWorker::settle_faults() {
         join_adders(struck);
         const Block &block = blocks_[b];
         if (!struck.stored.empty())
-            changed_parameters(*block.layer, struck.stored, struck.changed);
+            outcome_.flags.raise_everywhere(changed_parameters(*block.layer, struck.stored, struck.changed));
         for (const ChangedParameter &p : struck.changed) {
             if (p.target == WEIGHT)
                 set_weight(block, p.operand, p.neuron, p.before, p.after, parameters_[b]);

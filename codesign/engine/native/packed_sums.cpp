@@ -69,8 +69,12 @@ void PackedWorker::strike(std::size_t number) {
         std::int32_t &sum = sum_at(first->row, first->neuron);
         const PackedNeuron neuron(block, kernels_, parameters_[number], jobs_[job].operands, first->neuron);
         const bool simple = use_ - first == 1 && !first->on_product && !layer.hardened(first->neuron);
-        sum = std::int32_t(simple ? struck_once(layer, *first, block.in_range(sum), neuron)
-                                  : striker_.struck(layer, first, use_, block.in_range(sum), neuron));
+        const Int before = block.in_range(sum);
+        const Voted after = simple ? Voted{struck_once(layer, *first, before, neuron), false}
+                                   : striker_.struck(layer, first, use_, before, neuron);
+        sum = std::int32_t(after.sum);
+        if (after.differ)
+            outcome_.flags.raise(first->row / block.pixels, layer.flag());
     }
     if (vote_ != vote_end_ && vote_->row <= last)
         strike_votes(block);
@@ -155,15 +159,21 @@ void PackedWorker::finish_logits(std::size_t number) {
         outcome_.samples.push_back(std::int32_t(jobs_[k * std::size_t(block.pixels)].row / block.pixels));
     if (block.pixels == 1 && block.chain.is_identity() && !registers && !with_logits_) {
         const std::size_t from = outcome_.tops.size();
-        outcome_.tops.resize(from + n_samples);
         const FixedPoint &type = block.layer->accumulator;
-        kernels_.tops(sums_.data(), int(n_samples), block.neurons, block.n_pad, 32 - type.width, type.is_signed,
-                      outcome_.tops.data() + from);
+        kernels_.tops(sums_.data(), outcome_.samples.data() + from, int(n_samples), block.neurons, block.n_pad,
+                      32 - type.width, type.is_signed, ranking(from));
         return;
     }
     for (std::size_t k = 0; k < n_samples; ++k)
         finish_sample(block, outcome_.samples[outcome_.samples.size() - n_samples + k],
                       sums_.data() + k * std::size_t(block.pixels) * std::size_t(block.n_pad));
+}
+
+// Room for the tops and ranks of the samples from number `from` of the outcome on.
+Ranking PackedWorker::ranking(std::size_t from) {
+    outcome_.tops.resize(outcome_.samples.size());
+    outcome_.ranks.resize(outcome_.samples.size());
+    return {simulator_.golden_tops().data(), outcome_.tops.data() + from, outcome_.ranks.data() + from};
 }
 
 void PackedWorker::finish_sample(const Block &block, int sample, const std::int32_t *sums) {
@@ -174,7 +184,10 @@ void PackedWorker::finish_sample(const Block &block, int sample, const std::int3
         const bool flips = gather_masks(sample * block.pixels + pixel, neuron);
         outcome_.logits.push_back(block.chain.leave(sum, flips ? masks_.data() : nullptr));
     }
-    outcome_.tops.push_back(top_of(outcome_.logits.data() + from, block.n_out));
+    const Int *logits = outcome_.logits.data() + from;
+    outcome_.tops.push_back(top_of(logits, block.n_out));
+    const std::int32_t golden = simulator_.golden_tops()[std::size_t(sample)];
+    outcome_.ranks.push_back(rank_of(golden, block.n_out, [&](int k) { return logits[k]; }));
     if (!with_logits_)
         outcome_.logits.resize(from);
 }

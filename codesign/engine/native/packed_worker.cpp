@@ -84,21 +84,25 @@ PackedWorker::PackedWorker(const PackedSimulator &simulator)
     order_.resize(adder_bits);
     deltas_.resize(adder_bits);
     masks_.resize(stages);
+    outcome_.flags = Flags(simulator.n_samples());
 }
 
-const Outcome &PackedWorker::run(const Fault *faults, std::size_t n_faults, bool with_logits) {
+void PackedWorker::forget_trial() {
     for (Struck &struck : struck_)
         if (struck.used)
             struck.clear();
+    outcome_.clear();
+}
+
+const Outcome &PackedWorker::run(const Fault *faults, std::size_t n_faults, bool with_logits) {
+    forget_trial();
     sort_faults(faults, n_faults);
     settle_faults();
     return run_sorted(with_logits);
 }
 
 const Outcome &PackedWorker::run_drawn(const FaultSpace &space, Int trial, bool with_logits) {
-    for (Struck &struck : struck_)
-        if (struck.used)
-            struck.clear();
+    forget_trial();
     drawn_.clear();
     if (!space.by_rate())
         space.draw(trial, drawn_, kernels_);
@@ -113,9 +117,6 @@ const Outcome &PackedWorker::run_drawn(const FaultSpace &space, Int trial, bool 
 
 const Outcome &PackedWorker::run_sorted(bool with_logits) {
     with_logits_ = with_logits;
-    outcome_.samples.clear();
-    outcome_.tops.clear();
-    outcome_.logits.clear();
     for (int first = 0; first < simulator_.n_samples(); first += chunk_)
         run_chunk(first, std::min(first + chunk_, simulator_.n_samples()));
     for (std::size_t b = 0; b < blocks_.size(); ++b)
@@ -209,8 +210,7 @@ void PackedWorker::step(std::size_t number) {
     }
     const std::size_t from = outcome_.samples.size();
     outcome_.samples.insert(outcome_.samples.end(), touched_.begin(), touched_.end());
-    outcome_.tops.resize(from + std::size_t(n));
-    kernels_.forward_tops(how, pointers_.data(), touched_.data(), n, outcome_.tops.data() + from);
+    kernels_.forward_tops(how, pointers_.data(), touched_.data(), n, ranking(from));
 }
 
 void PackedWorker::fill_rows(std::size_t number) {

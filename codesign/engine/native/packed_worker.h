@@ -85,6 +85,7 @@ class PackedWorker : public Worker {
         const std::uint8_t *operands;
     };
 
+    void forget_trial();
     const Outcome &run_sorted(bool with_logits);
     void sort_faults(const Fault *faults, std::size_t n_faults);
     // Draws a segment straight into what its faults do; false if it is not that simple.
@@ -133,7 +134,8 @@ class PackedWorker : public Worker {
     // A convolution's sample anew, where no sum and no register is struck.
     void all_pixels(std::size_t number, int sample, const std::uint8_t *values);
     void multiply_some(std::size_t number);
-    // Strikes of multipliers and adders, then of voters, on the sums of the jobs at hand.
+    // Strikes of multipliers and adders, then of voters, on the sums of the jobs at hand. Copies that differ raise
+    // flags.
     void strike(std::size_t number);
     void strike_adders(std::size_t number);
     void strike_votes(const Block &block);
@@ -144,6 +146,7 @@ class PackedWorker : public Worker {
     // Takes the flips of the registers behind one sum into `masks_`; false if there are none.
     bool gather_masks(int row, int neuron);
     void finish_logits(std::size_t number);
+    Ranking ranking(std::size_t from);
     void finish_sample(const Block &block, int sample, const std::int32_t *sums);
 
     const PackedSimulator &simulator_;

@@ -18,13 +18,14 @@ struct ChangedParameter {
     std::size_t index(int neurons) const { return std::size_t(operand) * std::size_t(neurons) + std::size_t(neuron); }
 };
 
-// Appends what the faults of one layer change; faults of other targets are passed over.
-void changed_parameters(const Layer &layer, const std::vector<const Fault *> &faults,
-                        std::vector<ChangedParameter> &changed);
+// Appends what the faults of one layer change; faults of other targets are passed over. Returns the flags raised.
+std::uint8_t changed_parameters(const Layer &layer, const std::vector<const Fault *> &faults,
+                                std::vector<ChangedParameter> &changed);
 
 // Appends one parameter, of whose stored copies the bits of `masks` are inverted, if it is read as another value.
-void append_changed(const Layer &layer, Target target, int operand, int neuron, const Word masks[REPLICAS],
-                    std::vector<ChangedParameter> &changed);
+// Returns the flags that reading it raises.
+std::uint8_t append_changed(const Layer &layer, Target target, int operand, int neuron, const Word masks[REPLICAS],
+                            std::vector<ChangedParameter> &changed);
 
 } // namespace codesign::engine
 

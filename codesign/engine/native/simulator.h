@@ -7,19 +7,38 @@
 #include <vector>
 
 #include "draw.h"
+#include "flags.h"
 #include "model.h"
+#include "ranks.h"
 
 namespace codesign::engine {
 
 // The samples whose logits may differ from the fault-free run, ascending: their largest logit, the first of equal
-// ones, and if asked for the logits (samples.size(), n_out).
+// ones, how many logits come before the one that is the largest without faults, and if asked for the logits
+// (samples.size(), n_out). The flags are those of all samples.
 struct Outcome {
-    std::vector<std::int32_t> samples, tops;
+    std::vector<std::int32_t> samples, tops, ranks;
     std::vector<Int> logits;
+    Flags flags;
+
+    void clear() {
+        samples.clear();
+        tops.clear();
+        ranks.clear();
+        logits.clear();
+        flags.clear();
+    }
 };
 
 inline std::int32_t top_of(const Int *logits, int n_out) {
     return std::int32_t(std::max_element(logits, logits + n_out) - logits);
+}
+
+inline std::vector<std::int32_t> tops_of(const std::vector<Int> &logits, int n_out) {
+    std::vector<std::int32_t> tops;
+    for (std::size_t k = 0; k < logits.size(); k += std::size_t(n_out))
+        tops.push_back(top_of(logits.data() + k, n_out));
+    return tops;
 }
 
 // Simulates one fault list after another; each thread has its own.
@@ -38,6 +57,8 @@ class Simulator {
     virtual std::unique_ptr<Worker> worker() const = 0;
     // Fault-free logits, (n_samples, n_out).
     virtual const std::vector<Int> &golden() const = 0;
+    // The largest of each sample, the first of equal ones.
+    virtual const std::vector<std::int32_t> &golden_tops() const = 0;
     // 0 for the generic simulator, else the level of the kernels in use.
     virtual int level() const { return 0; }
 };

@@ -30,14 +30,17 @@ void append_uses(const Layer &layer, const Fault &fault, int row, std::vector<Us
             append_of_neuron(layer, fault, neuron, replica, row, uses);
 }
 
-Int voted(const Layer &layer, int neuron, const Int copies[REPLICAS]) {
+Voted voted(const Layer &layer, int neuron, const Int copies[REPLICAS]) {
     const Int a = copies[0], b = copies[1], c = copies[2];
     const int cut = layer.protection.cut[std::size_t(neuron)];
     const Int low = (Int(1) << cut) - 1;
-    if (layer.protection.mechanism == Mechanism::DMR)
-        return ((a ^ b) & ~low) != 0 && layer.hardened(neuron) ? 0 : a; // zero is the documented safe value
+    if (layer.protection.mechanism == Mechanism::DMR) {
+        const bool differ = ((a ^ b) & ~low) != 0 && layer.hardened(neuron);
+        return {differ ? 0 : a, differ}; // zero is the documented safe value
+    }
+    const bool differ = (((a ^ b) | (a ^ c)) & ~low) != 0 && layer.hardened(neuron);
     const Int majority = (a & b) | (a & c) | (b & c);
-    return wrap((majority & ~low) | (a & low), layer.accumulator);
+    return {wrap((majority & ~low) | (a & low), layer.accumulator), differ};
 }
 
 Strike Striker::adder_strike(const Layer &layer, const Use &use) {

@@ -26,8 +26,14 @@ struct Use {
 // Appends the uses of a unit that a fault strikes in one sample whose first row is `row`.
 void append_uses(const Layer &layer, const Fault &fault, int row, std::vector<Use> &uses);
 
+// What a voter makes of the copies of a sum, and whether they differ in hardened bits.
+struct Voted {
+    Int sum;
+    bool differ;
+};
+
 // Bits from the cut up are hardened. Of them the bitwise majority counts, below it the first replica.
-Int voted(const Layer &layer, int neuron, const Int copies[REPLICAS]);
+Voted voted(const Layer &layer, int neuron, const Int copies[REPLICAS]);
 
 // A fault in the tree of a neuron's sum: a struck adder flips `bit` in the replicas that `hits` marks; a struck
 // product is a leaf, with a span of one, and adds `delta` to each replica.
@@ -43,9 +49,9 @@ struct Strike {
 class Striker {
   public:
     // The voted sum of a neuron that the uses [first, last) strike; fault-free it is `sum`.
-    template <class N> Int struck(const Layer &layer, const Use *first, const Use *last, Int sum, const N &neuron) {
+    template <class N> Voted struck(const Layer &layer, const Use *first, const Use *last, Int sum, const N &neuron) {
         if (strikes_one_copy(layer, first, last))
-            return flipped(layer, first, last, sum, neuron);
+            return {flipped(layer, first, last, sum, neuron), false};
         strikes_.clear();
         collect_products(layer, first, last, neuron);
         for (const Use *use = first; use != last; ++use)
@@ -117,7 +123,7 @@ class Striker {
     }
 
     // Sums that wrap: every strike adds a delta, wherever it is in the tree.
-    template <class N> Int summed(const Layer &layer, int number, Int sum, const N &neuron) {
+    template <class N> Voted summed(const Layer &layer, int number, Int sum, const N &neuron) {
         // A descendant's span is shorter than its ancestor's: this order is one in which the tree works.
         std::stable_sort(strikes_.begin(), strikes_.end(), [](const Strike &a, const Strike &b) {
             return a.span.size() != b.span.size() ? a.span.size() < b.span.size() : a.span.first < b.span.first;
@@ -138,7 +144,7 @@ class Striker {
     // The delta of a struck adder, given the fault-free sum of its span and all strikes before it.
     void settle(const Layer &layer, std::size_t k, Int partial);
 
-    template <class N> Int chained(const Layer &layer, int number, const N &neuron) {
+    template <class N> Voted chained(const Layer &layer, int number, const N &neuron) {
         Int copies[REPLICAS];
         for (int copy = 0; copy < REPLICAS; ++copy)
             copies[copy] = added(neuron.leaf(0), leaf_delta(0, copy));
