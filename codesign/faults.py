@@ -98,18 +98,6 @@ def fault_array(rows: list[tuple[int, ...]]) -> FaultArray:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a simulator gives under a fault list.
-
-    `logits`, shape (n_samples, n_out), and whether any layer raised a flag, each of shape (n_samples,).
-    """
-
-    logits: Ints
-    corrected: NDArray[np.bool_]
-    detected: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class FaultModel:
     """What a trial draws: every bit of the targets flips with probability `ber`, or exactly `n_flips` do.
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from codesign.codes import Code
-from codesign.faults import ALL_SAMPLES, UNIT, FaultArray, Lifetime, Outcome, Target
+from codesign.engine.counts import Outcome
+from codesign.faults import ALL_SAMPLES, UNIT, FaultArray, Lifetime, Target
 from codesign.fixed import Ints, Overflow, Rounding
 from codesign.network import Kind, Layer, Network
 from codesign.network.kind import COMPUTING, WIRING, WITH_WEIGHTS

@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from codesign.codes import Code
+from codesign.engine.counts import Outcome
 from codesign.faults import (
     ALL_SAMPLES,
     ALL_STEPS,
@@ -21,7 +22,6 @@ from codesign.faults import (
     FaultModel,
     FaultSpace,
     Lifetime,
-    Outcome,
     Target,
     fault_array,
 )

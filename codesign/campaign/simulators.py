@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from codesign.engine.compiled import open_engine
+from codesign.engine.counts import Outcome
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ToolError, one_of
-from codesign.faults import FaultArray, Outcome
+from codesign.faults import FaultArray
 from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import ProtectionPlan

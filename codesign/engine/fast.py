@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.codes import Code, decode, encode
+from codesign.engine.counts import Outcome
 from codesign.engine.reference import Bools
 from codesign.engine.strikes import LayerFaults, Operands, flip_words
-from codesign.faults import ALL_SAMPLES, FaultArray, Outcome, Target
+from codesign.faults import ALL_SAMPLES, FaultArray, Target
 from codesign.fixed import Ints
 from codesign.network import (
     FROM_INPUT,

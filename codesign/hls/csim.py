@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from codesign.engine.counts import Outcome
 from codesign.errors import ConfigError, MismatchError, ToolError
-from codesign.faults import FAULT, FaultArray, Outcome
+from codesign.faults import FAULT, FaultArray
 from codesign.files import cache_folder
 from codesign.fixed import Ints
 from codesign.hls.folder import Project, source_digest
