@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from codesign.codes import Code
-from codesign.engine.counts import Outcome
 from codesign.faults import ALL_SAMPLES, UNIT, FaultArray, Lifetime, Target
 from codesign.fixed import Ints, Overflow, Rounding
 from codesign.network import Kind, Layer, Network
 from codesign.network.kind import COMPUTING, WIRING, WITH_WEIGHTS
 from codesign.network.rules import TABLES_OF
+from codesign.outcome import Outcome
 from codesign.protection import Mechanism, ProtectionPlan, Scope
 
 # Title, row and column.

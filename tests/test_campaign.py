@@ -201,7 +201,7 @@ def test_a_longer_campaign_begins_with_the_shorter_one() -> None:
 
 def test_a_campaign_without_faults_is_the_golden_run() -> None:
     result = campaign(3, fault_model=FaultModel((Target.WEIGHT,), ber=0.0))
-    assert result.counts.tolist() == [(32, 0)] * 3
+    assert result.counts.tolist() == [(32, 0, 0, 0, 0, 0)] * 3
     assert result.sdc1.low == 0.0 < result.sdc1.high
 
 
