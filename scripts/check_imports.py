@@ -29,6 +29,7 @@ ORDER = (
     "study",
     "train",
     "faults",
+    "outcome",
     "hls",
     "engine",
     "vulnerability",

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from codesign.codes import Code
-from codesign.engine.counts import Outcome
+from codesign.engine.counts import COUNTS, count
 from codesign.faults import ALL_SAMPLES, UNIT, FaultArray, Lifetime, Target
 from codesign.fixed import Ints, Overflow, Rounding
 from codesign.network import Kind, Layer, Network
 from codesign.network.kind import COMPUTING, WIRING, WITH_WEIGHTS
 from codesign.network.rules import TABLES_OF
+from codesign.outcome import Outcome
 from codesign.protection import Mechanism, ProtectionPlan, Scope
 
 # Title, row and column.
@@ -82,6 +83,7 @@ TABLES = (
 
 # What a fault list makes the protection tell; "unchanged" where a flagged sample has its fault-free logits.
 FLAGS = Table("flags", ("corrected", "detected"), ("some samples", "every sample", "unchanged"))
+OUTCOMES = Table("samples that are", ("masked", "corrected", "detected", "silent", "sdc1", "sdc5"), ("cases",))
 
 
 @dataclass
@@ -156,7 +158,7 @@ def cells_of_faults(network: Network, plan: ProtectionPlan, faults: FaultArray) 
     return found
 
 
-def cells_of_flags(outcome: Outcome, golden: Ints) -> set[Cell]:
+def cells_of_outcome(outcome: Outcome, golden: Ints) -> set[Cell]:
     """Of what a simulator gives, and of the fault-free logits."""
     found: set[Cell] = set()
     unchanged = (outcome.logits == golden).all(axis=1)
@@ -164,7 +166,9 @@ def cells_of_flags(outcome: Outcome, golden: Ints) -> set[Cell]:
         raised = getattr(outcome, row)
         reached = (raised.any() and not raised.all(), raised.all(), (raised & unchanged).any())
         found |= {(FLAGS.title, row, column) for column, is_so in zip(FLAGS.columns, reached, strict=True) if is_so}
-    return found
+    counts = dict(zip(COUNTS.names or (), count(outcome, golden, golden.argmax(axis=1)), strict=True))
+    counts["masked"] = len(golden) - counts["corrected"] - counts["detected"] - counts["silent"]
+    return found | {(OUTCOMES.title, row, "cases") for row in OUTCOMES.rows if counts[row]}
 
 
 def _of_function(layer: Layer) -> set[Cell]:

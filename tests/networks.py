@@ -13,7 +13,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 from codesign.codes import Code
-from codesign.engine.counts import Outcome
 from codesign.faults import (
     ALL_SAMPLES,
     ALL_STEPS,
@@ -27,6 +26,7 @@ from codesign.faults import (
 )
 from codesign.fixed import FixedPoint, Ints, Overflow, Rounding
 from codesign.network import INPUT, Kind, Layer, Network, Parameter, Shape
+from codesign.outcome import Outcome
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 
 # ---------------------------------------------------------------- the oracle

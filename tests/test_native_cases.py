@@ -1,4 +1,4 @@
-"""Thousands of random networks, plans and fault lists: NumPy's integers and flags in every kernel."""
+"""Thousands of random networks, plans and fault lists: NumPy's integers, flags and counts in every kernel."""
 
 import itertools
 from functools import cache
@@ -6,13 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 from byte_networks import byte_networks, digits_like, reshaped_networks
-from coverage_table import FLAGS, TARGETS, Cell, Coverage, Table, cells_of, cells_of_faults, cells_of_flags
+from coverage_table import FLAGS, OUTCOMES, TARGETS, Cell, Coverage, Table, cells_of, cells_of_faults, cells_of_outcome
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from networks import SEEDS, drawn_list, networks, plans, random_raw, same_outcome
 from passive_layers import passive
 
 from codesign.engine.compiled import KERNELS, NativeEngine
+from codesign.engine.counts import count
 from codesign.engine.fast import EngineSimulator
 from codesign.faults import FaultArray, Target
 from codesign.network import Kind, Network
@@ -40,7 +41,7 @@ def kernels() -> tuple[str, ...]:
 
 def ways() -> Table:
     """The kernels, and what they computed."""
-    columns = ("cases", *map(str, PACKED), *TARGETS, BEHIND, *map(str, Mechanism), *FLAGS.rows)
+    columns = ("cases", *map(str, PACKED), *TARGETS, BEHIND, *map(str, Mechanism), *OUTCOMES.rows)
     return Table(WAYS, kernels(), columns)
 
 
@@ -63,14 +64,14 @@ def cells_of_way(kernel: str, cells: set[Cell], behind: bool) -> set[Cell]:
             found |= {(WAYS, kernel, row), (WAYS, kernel, column)}
         elif title.startswith("neurons"):
             found.add((WAYS, kernel, row.split()[0]))
-        elif title == FLAGS.title:
+        elif title == OUTCOMES.title:
             found.add((WAYS, kernel, row))
     return found
 
 
 def compare(wanted: int, lists: int, *, complete: bool) -> Coverage:
     """At least as many cases as wanted, the same ones every time, and on until no cell is empty or twice as many."""
-    covered = Coverage((ways(), FLAGS))
+    covered = Coverage((ways(), FLAGS, OUTCOMES))
 
     @settings(max_examples=ROUND, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(networks(more=passive) | networks() | byte_networks() | reshaped_networks(), st.data(), SEEDS)
@@ -81,15 +82,18 @@ def compare(wanted: int, lists: int, *, complete: bool) -> Coverage:
         engines = [NativeEngine(network, plan, inputs, kernel) for kernel in kernels()]
         if {engine.kernels for engine in engines} == {"generic"}:
             del engines[1:]
-        cells = cells_of(network, plan)
-        for trial in range(lists):
-            faults = drawn_list(network, plan, SAMPLES, number, trial)
+        cells, drawn = cells_of(network, plan), [drawn_list(network, plan, SAMPLES, number, k) for k in range(lists)]
+        labels, counts = generator.integers(network.n_out, size=SAMPLES), []
+        for trial, faults in enumerate(drawn):
             reached, outcome = cells | cells_of_faults(network, plan, faults), expected.outcome(faults)
-            reached |= cells_of_flags(outcome, expected.golden)
+            reached |= cells_of_outcome(outcome, expected.golden)
             for engine in engines:
                 same_outcome(engine.outcome(faults), outcome, (engine.kernels, trial))
+            counts.append(count(outcome, expected.golden, labels))
             behind = strikes_behind_reshape(network, faults)
             covered.add(reached.union(*(cells_of_way(engine.kernels, reached, behind) for engine in engines)))
+        for engine in engines:
+            assert engine.run_lists(drawn, labels).rows.tolist() == counts, engine.kernels
 
     try:
         for number in range(2 * wanted // (ROUND * lists)):

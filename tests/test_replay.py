@@ -14,18 +14,18 @@ from networks import small_inputs, small_network
 import codesign.campaign.simulators as simulators
 import codesign.cli as cli
 from codesign.campaign import run_campaign
-from codesign.campaign.case import Case, first_difference
+from codesign.campaign.case import Case, Made, differing_counts, first_difference
 from codesign.campaign.fault_list import FaultList
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.store import Store
 from codesign.campaign.verify import chosen_trials, verify
 from codesign.engine.compiled import NativeEngine
-from codesign.engine.counts import Counts
+from codesign.engine.counts import COUNTS, Counts
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FaultArray, FaultModel, FaultSpace, Target
-from codesign.fixed import Ints
 from codesign.network import forward
+from codesign.outcome import Outcome
 from codesign.protection import ProtectionPlan
 
 NETWORK = small_network()
@@ -51,22 +51,22 @@ class Csim(ReferenceSimulator):
         super().__init__(NETWORK, plan, INPUTS)
         self.runs = 0
 
-    def run(self, faults: FaultArray) -> Ints:
+    def outcome(self, faults: FaultArray) -> Outcome:
         self.runs += 1
-        return super().run(faults)
+        return super().outcome(faults)
 
 
 @pytest.fixture
 def wrong(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An engine that is wrong by one in one logit of one sample, whenever the faults strike at all."""
-    right = NativeEngine.run
+    right = NativeEngine.outcome
 
-    def run(self: NativeEngine, faults: FaultArray) -> Ints:
-        logits = right(self, faults)
-        logits[min(17, len(logits) - 1), 1] += bool(len(faults))
-        return logits
+    def outcome(self: NativeEngine, faults: FaultArray) -> Outcome:
+        found = right(self, faults)
+        found.logits[min(17, len(found.logits) - 1), 1] += bool(len(faults))
+        return found
 
-    monkeypatch.setattr(NativeEngine, "run", run)
+    monkeypatch.setattr(NativeEngine, "outcome", outcome)
     return monkeypatch
 
 
@@ -108,13 +108,19 @@ def test_nothing_is_replayed_where_nothing_is_asked_or_the_engine_did_not_run() 
 
 
 def test_the_first_difference_is_named() -> None:
-    logits = np.arange(12).reshape(4, 3)
-    assert first_difference({"engine": logits, "csim": logits.copy()}) is None
-    other = logits.copy()
-    other[2, 1] = -5
-    other[3, 0] = 0
-    found = first_difference({"engine": logits, "csim": logits, "reference": other})
-    assert str(found) == "sample 2, logit 1: engine gives 7, csim gives 7, reference gives -5"
+    logits, counts = np.arange(12).reshape(4, 3), (0,) * len(COUNTS)
+    made = {name: Made(logits.copy(), counts) for name in ("engine", "csim", "reference")}
+    assert first_difference(made) is None
+    made["reference"].logits[2, 1] = -5
+    made["reference"].logits[3, 0] = 0
+    said = "sample 2, logit 1: engine gives 7, csim gives 7, reference gives -5"
+    assert str(first_difference(made)) == said
+
+
+def test_the_first_differing_count_is_named() -> None:
+    assert differing_counts({"engine": (9, 0, 1, 7, 5, 6), "csim": (9, 0, 1, 7, 5, 6)}) is None
+    said = "number of samples counted as detected: engine gives 7, csim gives 3"
+    assert differing_counts({"engine": (9, 0, 1, 7, 5, 6), "csim": (9, 0, 1, 3, 5, 8)}) == said
 
 
 def test_a_csim_of_another_plan_is_found(tmp_path: Path) -> None:
@@ -133,14 +139,30 @@ def test_counts_that_the_logits_do_not_give_are_found(tmp_path: Path) -> None:
     counts["correct"][6] -= 1
     wrong = replace(plain, counts=counts)
     right = plain.counts["correct"][6]
-    said = f"trial 6, the campaign counted {right - 1} right answers and .* changed ones, csim {right} and"
+    given = f"the result gives {right - 1}, engine gives {right}, engine's campaign gives {right}, csim gives {right}"
+    said = f"trial 6, number of samples counted as correct: {given}; "
     with pytest.raises(MismatchError, match=said):
         verify(wrong, *CAMPAIGN, 10, csim=Csim(), mismatches=tmp_path)
 
 
+def test_a_flag_that_only_one_simulator_raises_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the case repeats it, although every logit is the same."""
+    right = NativeEngine.outcome
+    with monkeypatch.context() as patch:
+        flagged = np.ones(40, np.bool_)
+        patch.setattr(NativeEngine, "outcome", lambda self, faults: replace(right(self, faults), detected=flagged))
+        said = "number of samples counted as detected: the result gives 0, engine gives 40, engine's campaign gives 0"
+        with pytest.raises(MismatchError, match=said):
+            verify(result(1), *CAMPAIGN, 1, csim=Csim(), mismatches=tmp_path)
+        [folder] = tmp_path.iterdir()
+        replay = Case.load(folder).replay(["engine", "reference"])
+        assert replay.first is None and replay.differs is not None and "as detected: engine gives 40" in replay.differs
+    assert Case.load(folder).replay(["engine", "reference"]).differs is None
+
+
 def test_a_csim_that_applies_no_faults_is_found(tmp_path: Path) -> None:
     class Deaf(Csim):
-        def run(self, faults: FaultArray) -> Ints:
+        def outcome(self, faults: FaultArray) -> Outcome:
             raise MismatchError("csim applied a fault 0 times")
 
     with pytest.raises(MismatchError, match="trial 0, csim applied a fault 0 times; `codesign replay"):
@@ -174,7 +196,7 @@ def test_a_wrong_engine_leaves_a_case_that_repeats_it(
     assert not shown["agree"] and (shown["first_difference"]["sample"], shown["first_difference"]["logit"]) == (17, 1)
     wrong.undo()
     assert cli.run(replay) == 0
-    assert capsys.readouterr().out.endswith("engine, reference agree on every logit\n")
+    assert capsys.readouterr().out.endswith("engine, reference agree on every logit and count\n")
     assert cli.run([*replay, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown == {
@@ -211,8 +233,9 @@ def test_a_campaign_that_goes_wrong_on_its_own_leaves_a_case_that_repeats_it(
     # A list that was changed by hand is no longer that trial.
     fewer = Case(case.network, case.plan, case.inputs, replace(case.faults, faults=case.faults.faults[1:]))
     engine = simulators.open_simulator("engine", *(NETWORK, PLAN, INPUTS))
-    assert list(fewer.logits(engine, "engine")) == ["engine"]
-    assert list(case.logits(engine, "engine")) == ["engine", "engine's campaign"]
+    golden_and_truth = forward(NETWORK, INPUTS)[-1], np.zeros(40, np.int64)
+    assert list(fewer.made(engine, "engine", *golden_and_truth)) == ["engine"]
+    assert list(case.made(engine, "engine", *golden_and_truth)) == ["engine", "engine's campaign"]
 
 
 @pytest.mark.cxx
@@ -230,7 +253,7 @@ def test_a_campaign_on_a_wrong_engine_does_not_report(
     assert "engine gives" in capsys.readouterr().out
     wrong.undo()
     assert cli.run(["replay", str(folder)]) == 0
-    assert capsys.readouterr().out.endswith("engine, csim, reference agree on every logit\n")
+    assert capsys.readouterr().out.endswith("engine, csim, reference agree on every logit and count\n")
     assert cli.run(["campaign", str(study), "--out", str(run), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["verified"] == chosen_trials(5, 50, 20)
@@ -288,11 +311,11 @@ def test_an_interrupted_replay_keeps_the_trials(
         def __init__(self) -> None:
             self.runs = 0
 
-        def run(self, faults: FaultArray) -> Ints:
+        def outcome(self, faults: FaultArray) -> Outcome:
             self.runs += 1
             if self.runs > 2:
                 raise KeyboardInterrupt
-            return self.reference.run(faults)  # type: ignore[attr-defined, no-any-return]
+            return self.reference.outcome(faults)  # type: ignore[attr-defined, no-any-return]
 
     opened, stopped = simulators.open_simulator, Stopped()
 

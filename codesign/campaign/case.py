@@ -11,11 +11,12 @@ import numpy as np
 from codesign.campaign.fault_list import FaultList
 from codesign.campaign.simulators import Simulator, SimulatorName, open_simulator, require_compiler
 from codesign.engine.compiled import NativeEngine
+from codesign.engine.counts import COUNTS, count
 from codesign.errors import ConfigError, MismatchError
 from codesign.faults import FaultSpace
 from codesign.files import write_atomically
 from codesign.fixed import Ints
-from codesign.network import Network
+from codesign.network import Network, forward
 from codesign.network.graph import UNREADABLE
 from codesign.protection import ProtectionPlan
 
@@ -39,21 +40,39 @@ class Difference:
         return vars(self)
 
 
-def first_difference(logits: dict[str, Ints]) -> Difference | None:
-    """Where logits of shape (n_samples, n_out), by simulator, differ first; None where they nowhere do."""
-    every = np.stack(list(logits.values()))
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a simulator makes of a fault list: `logits`, shape (n_samples, n_out), and `counts`, an entry of COUNTS."""
+
+    logits: Ints
+    counts: tuple[int, ...]
+
+
+def first_difference(made: dict[str, Made]) -> Difference | None:
+    """Where logits differ first; None where they nowhere do."""
+    every = np.stack([one.logits for one in made.values()])
     places = np.argwhere((every != every[0]).any(axis=0))
     if not places.size:
         return None
     sample, logit = places[0].tolist()
-    return Difference(sample, logit, {name: int(given[sample, logit]) for name, given in logits.items()})
+    return Difference(sample, logit, {name: int(one.logits[sample, logit]) for name, one in made.items()})
+
+
+def differing_counts(counts: dict[str, tuple[int, ...]]) -> str | None:
+    """The first column of COUNTS that is not the same in all entries, by simulator, as one line."""
+    for column, values in zip(COUNTS.names or (), zip(*counts.values(), strict=True), strict=True):
+        if len(set(values)) > 1:
+            given = ", ".join(f"{name} gives {value}" for name, value in zip(counts, values, strict=True))
+            return f"number of samples counted as {column}: {given}"
+    return None
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay found. `differs` is one line, None where all simulators gave the same logits.
+    """What a replay found. `differs` is one line, None where all simulators gave the same logits and flags.
 
-    `first` is None too where the csim did not apply the faults as planned: it then gave no logits to compare.
+    `first` is None too where only counts differ, which follow from the flags, and where the csim did not apply the
+    faults as planned: it then gave no logits to compare.
     """
 
     simulators: tuple[str, ...]
@@ -63,7 +82,7 @@ class Replay:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Everything that decides the logits of one trial. `inputs` are raw, shape (n_samples, n_in)."""
+    """Everything that decides the logits and flags of one trial. `inputs` are raw, shape (n_samples, n_in)."""
 
     network: Network
     plan: ProtectionPlan
@@ -106,33 +125,34 @@ class Case:
             raise ConfigError(f"a replay compares simulators: name two or more, got {', '.join(names) or 'none'}")
         if "csim" in names:
             require_compiler("a replay", "choose the others: --simulator engine --simulator reference")
-        logits: dict[str, Ints] = {}
+        made: dict[str, Made] = {}
+        golden, no_labels = forward(self.network, self.inputs)[-1], np.zeros(len(self.inputs), np.int64)
         for done, name in enumerate(names, start=1):
             try:
-                logits |= self.logits(open_simulator(name, self.network, self.plan, self.inputs), name)
+                simulator = open_simulator(name, self.network, self.plan, self.inputs)
+                made |= self.made(simulator, name, golden, no_labels)
             except MismatchError as error:
                 return Replay(names, str(error))
             if progress:
                 progress(done)
-        first = first_difference(logits)
-        return Replay(names, str(first) if first else None, first)
+        first, counts = first_difference(made), differing_counts({name: one.counts for name, one in made.items()})
+        return Replay(names, str(first) if first else counts, first)
 
-    def logits(self, simulator: Simulator, name: str) -> dict[str, Ints]:
-        """What a simulator makes of the fault list, by its name.
+    def made(self, simulator: Simulator, name: str, golden: Ints, truth: Ints) -> dict[str, Made]:
+        """What a simulator makes of the fault list, by its name, given the fault-free logits and the labels.
 
         A compiled campaign draws its faults itself and goes its own way through the engine; so where the list is that
         of a trial, what a campaign makes of the trial is there too.
         """
-        found = {name: simulator.run(self.faults.faults)}
-        listed = self.faults
+        outcome, listed = simulator.outcome(self.faults.faults), self.faults
+        found = {name: Made(outcome.logits, count(outcome, golden, truth))}
         if isinstance(simulator, NativeEngine) and listed.model is not None and listed.trial is not None:
             space = FaultSpace(self.network, self.plan, listed.model, listed.samples)
             if np.array_equal(space.draw(listed.trial), listed.faults):
-                no_labels = np.zeros(listed.samples, np.int64)
                 trial = range(listed.trial, listed.trial + 1)
-                counts = simulator.run_campaign(space, no_labels, trial, logits=True)
+                counts = simulator.run_campaign(space, truth, trial, logits=True)
                 assert counts.logits is not None
-                found[f"{name}'s campaign"] = counts.logits[0]
+                found[f"{name}'s campaign"] = Made(counts.logits[0], counts.rows[0].item())
         return found
 
 

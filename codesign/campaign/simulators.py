@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from codesign.engine.compiled import open_engine
-from codesign.engine.counts import Outcome
 from codesign.engine.reference import ReferenceSimulator
 from codesign.errors import ToolError, one_of
 from codesign.faults import FaultArray
 from codesign.fixed import Ints
 from codesign.network import Network
+from codesign.outcome import Outcome
 from codesign.protection import ProtectionPlan
 
 SimulatorName = Literal["engine", "csim", "reference"]

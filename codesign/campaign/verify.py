@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from codesign.campaign.case import Case, first_difference
+from codesign.campaign.case import Case, differing_counts, first_difference
 from codesign.campaign.fault_list import FaultList
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
 from codesign.campaign.simulators import Simulator, open_simulator, require_compiler
-from codesign.engine.counts import COUNTS, count
 from codesign.errors import ConfigError, MismatchError
 from codesign.faults import FaultModel
 from codesign.fixed import Ints
@@ -88,16 +87,12 @@ def _difference(
 ) -> str | None:
     """What the two do not agree on, as one line."""
     try:
-        theirs = csim.outcome(case.faults.faults)
-        logits = case.logits(engine, "engine") | {"csim": theirs.logits}
+        made = case.made(engine, "engine", golden, truth) | case.made(csim, "csim", golden, truth)
     except MismatchError as error:
         return str(error)
-    if first := first_difference(logits):
+    if first := first_difference(made):
         return str(first)
-    for name, ours, counted in zip(COUNTS.names or (), recorded, count(theirs, golden, truth), strict=True):
-        if ours != counted:
-            return f"the campaign counted {ours} samples as {name}, csim {counted}"
-    return None
+    return differing_counts({"the result": recorded} | {name: one.counts for name, one in made.items()})
 
 
 def _keep(case: Case, differs: str, mismatches: Path) -> None:

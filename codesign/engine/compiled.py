@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.engine import binding
-from codesign.engine.counts import COUNTS, Counts, Interrupted, Outcome
+from codesign.engine.counts import COUNTS, Counts, Interrupted
 from codesign.engine.description import describe, describe_space
 from codesign.engine.fast import EngineSimulator
 from codesign.errors import ConfigError, one_of
 from codesign.faults import FAULT, FaultArray, FaultSpace
 from codesign.fixed import Ints
 from codesign.network import Network
+from codesign.outcome import Outcome
 from codesign.protection import ProtectionPlan
 
 # By rising speed; a processor that lacks one takes the one before.

@@ -1,4 +1,4 @@
-"""What a simulator gives under a fault list, and what is counted of each trial."""
+"""What is counted of each trial."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.fixed import Ints
+from codesign.outcome import Outcome
 
 COUNTS = np.dtype([(name, "<i4") for name in ("correct", "sdc1", "sdc5", "detected", "corrected", "silent")])
 """Numbers of samples of a trial.
@@ -20,15 +21,6 @@ CountArray = NDArray[np.void]
 """Of dtype COUNTS, one entry a trial."""
 # Classes that SDC-5 looks at.
 _FIRST = 5
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """`logits`, shape (n_samples, n_out), and whether any layer raised a flag, each of shape (n_samples,)."""
-
-    logits: Ints
-    corrected: NDArray[np.bool_]
-    detected: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.codes import Code, decode, encode
-from codesign.engine.counts import Outcome
 from codesign.engine.reference import Bools
 from codesign.engine.strikes import LayerFaults, Operands, flip_words
 from codesign.faults import ALL_SAMPLES, FaultArray, Target
@@ -25,6 +24,7 @@ from codesign.network import (
     parameters,
     passed,
 )
+from codesign.outcome import Outcome
 from codesign.protection import Mechanism, ProtectionPlan
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.codes import decode, encode
-from codesign.engine.counts import Outcome
 from codesign.faults import ALL_SAMPLES, ALL_STEPS, UNIT, FaultArray, Target
 from codesign.fixed import Ints, fit, flip, wrap
 from codesign.network import Layer, Network, Parameter, Unit, adder_spans, entering, finish, passed, product_type
+from codesign.outcome import Outcome
 from codesign.protection import REPLICAS, LayerPlan, Mechanism, ProtectionPlan, Scope
 
 Bools = NDArray[np.bool_]

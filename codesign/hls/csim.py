@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from codesign.engine.counts import Outcome
 from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FAULT, FaultArray
 from codesign.files import cache_folder
@@ -20,6 +19,7 @@ from codesign.fixed import Ints
 from codesign.hls.folder import Project, source_digest
 from codesign.hls.glue import CSIM_SCRIPT
 from codesign.hls.uses import Uses, describe
+from codesign.outcome import Outcome
 
 _COMPILE_SECONDS = 600
 _FIRST_RUN = threading.Lock()

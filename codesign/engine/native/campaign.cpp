@@ -121,11 +121,10 @@ class Runner {
     using Clock = std::chrono::steady_clock;
     // Threads take so many trials at a time that they seldom meet: what they count lies side by side.
     static constexpr std::chrono::microseconds LEAST{200};
-
-    const Campaign &campaign_;
     // Of the classes that the fault-free one has to be among, for SDC-5.
     static constexpr std::int32_t FIRST = 5;
 
+    const Campaign &campaign_;
     const std::vector<std::int32_t> &golden_tops_;
     std::int32_t golden_correct_ = 0;
     std::atomic<Int> next_{0};
