@@ -39,8 +39,10 @@ ORDER = (
     "report",
     "doctor",
     "cli_common",
+    "subject",
     "cli_campaign",
     "cli",
+    "pytest_plugin",
 )
 
 # The face of the package and `python -m codesign`: they may import every module, no module may import them.
