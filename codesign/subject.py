@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
@@ -20,6 +21,7 @@ from codesign.campaign.watch import Watch
 from codesign.cli_common import default_out, network_of, study_of
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel, Lifetime, Target
+from codesign.files import write_atomically
 from codesign.fixed import Ints
 from codesign.hls.folder import Project
 from codesign.network import Network
@@ -208,6 +210,13 @@ def load_samples(path: Path, network: Network) -> tuple[Ints, Ints]:
         return check_samples(network, *arrays.values())
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def save_samples(path: Path, inputs: ArrayLike, labels: ArrayLike) -> None:
+    """Write what `load_samples` reads: inputs of shape (n_samples, ...), labels of shape (n_samples,)."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(zip(_ARRAYS, map(np.asarray, (inputs, labels)), strict=True)))
+    write_atomically(path, buffer.getvalue())
 
 
 def _refuse(what: str, path: Path, options: Mapping[str, object]) -> None:

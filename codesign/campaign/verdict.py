@@ -29,7 +29,7 @@ class Verdict:
             return after
         if self.more is None:
             return f"{after}; it lies too near the bound to be decided by more trials"
-        return f"{after}; about {counted(_rounded(self.more), 'more trial')} would decide it"
+        return f"{after}; about {counted(rounded(self.more), 'more trial')} would decide it"
 
     def __str__(self) -> str:
         return f"{self.requirement}: {self.status.value}, {self.found}"
@@ -53,7 +53,7 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _rounded(number: int) -> int:
+def rounded(number: int) -> int:
     """Up to two digits: a forecast knows no more."""
     unit: int = 10 ** max(0, len(str(number)) - 2)
     return math.ceil(number / unit) * unit

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from codesign.campaign.forecast import Tally, more_trials
 from codesign.campaign.requirement import METRICS, Requirement, Status
 from codesign.campaign.sequential import Stopping
-from codesign.campaign.verdict import counted, span
+from codesign.campaign.verdict import counted, rounded, span
 from codesign.engine.counts import CountArray
 from codesign.progress import duration
 
@@ -66,4 +66,4 @@ class Watch:
         assert self._start is not None
         seconds, trials = now - self._start[0], self._trials - self._start[1]
         left = f" ({duration(more * seconds / trials)})" if trials and seconds > 0 else ""
-        return f"about {counted(more, 'trial')}{left} to its decision"
+        return f"about {counted(rounded(more), 'trial')}{left} to its decision"
