@@ -47,3 +47,20 @@ def test_growth_contract() -> None:
     for row in rows:
         assert min(row["open_s"], row["trials_s"], row["memory_bytes"]) > 0
         assert 0 < row["trials_with_changes"] <= row["trials"]
+
+
+def test_imports_contract() -> None:
+    """It also checks that no framework is imported."""
+    rows = printed("imports.py")["rows"]
+    assert [row["name"].split(" of ")[0] for row in rows] == ["Python itself", "imports", "gate", "gate"]
+    assert all(row["seconds"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_sequential_contract() -> None:
+    rows = printed("sequential.py")["rows"]
+    assert {row["kind"] for row in rows} == {"clear", "close"}
+    for row in rows:
+        assert row["wrong"] <= 0.2 and row["saved"] == row["leveugle"] / row["sequential"]
+        assert row["sequential_p90"] >= row["sequential"] and row["interval_once"] > 0
+    assert min(row["saved"] for row in rows if row["kind"] == "clear") >= 2
