@@ -33,7 +33,7 @@ class Clock:
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is said where nobody watches."""
     file = io.StringIO()
-    monkeypatch.setattr(progress.console, "file", file)
+    monkeypatch.setattr(progress.console, "_file", file)  # `file` would give back what standard error is now
     yield file
     progress.console.quiet = False
 
