@@ -77,11 +77,14 @@ def train(
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Train the study's networks (or the one of the given width) and write them as NPZ files."""
+    """Train the study's networks (or the one of the given width) and write them, and the test set, as NPZ files."""
     from codesign.progress import bar
+    from codesign.subject import save_samples
+    from codesign.train.builder import data
 
     loaded = study_of(study)
-    folder = (out or default_out(loaded)) / "networks"
+    run_folder = out or default_out(loaded)
+    folder, samples = run_folder / "networks", run_folder / "data.npz"
     widths = widths_of(loaded) if weight_bits is None else [width_of(loaded, weight_bits)]
     rows = []
     with bar("training", len(widths)) as advance:
@@ -92,8 +95,10 @@ def train(
             trained.network.save(path)
             row = {"weight_bits": bits, "accuracy_clean": trained.accuracy_clean, "network": trained.network.digest}
             rows.append({**row, "file": str(path), "cached": trained.cached})
+    given = data(loaded)
+    save_samples(samples, given.test_inputs, given.test_labels)
     if as_json:
-        return print_json({"networks": rows})
+        return print_json({"networks": rows, "data": str(samples)})
     for row in rows:
         print(f"{row['weight_bits']:2d} bit  accuracy {row['accuracy_clean']:.4f}  {row['file']}")
     return None

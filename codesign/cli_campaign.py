@@ -1,35 +1,16 @@
 """The commands around fault campaigns: `campaign`, `faults`, `replay`."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import (
-    UNMET,
-    ActivationBits,
-    Bits,
-    Json,
-    OutFolder,
-    StudyFile,
-    default_out,
-    network_of,
-    print_json,
-    study_of,
-)
-from codesign.errors import one_of
+from codesign.cli_common import UNMET, ActivationBits, Bits, Json, OutFolder, StudyFile, print_json
+from codesign.errors import ConfigError, one_of
 
 if TYPE_CHECKING:
     from codesign.campaign.case import Case, Replay
-    from codesign.campaign.requirement import Requirement
     from codesign.campaign.result import CampaignResult
-    from codesign.campaign.simulators import SimulatorName
-    from codesign.faults import FaultModel
-    from codesign.network import Network
-    from codesign.protection import ProtectionPlan
-    from codesign.study import Study
-    from codesign.train.builder import Data
 
 VERIFIED_TRIALS = 20
 
@@ -42,31 +23,46 @@ Ber = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than the study's.", min=0, show_default=False)]
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """What a campaign of a study attacks, and with what."""
-
-    study: "Study"
-    network: "Network"
-    data: "Data"
-    plan: "ProtectionPlan"
-    model: "FaultModel"
-
-
 def campaign(
-    study: StudyFile,
+    what: Annotated[
+        Path,
+        typer.Argument(
+            metavar="STUDY|PROJECT|NETWORK",
+            help="A study (TOML file), a project's folder, or a saved network (NPZ file).",
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="`inputs` and `labels` for a project or a saved network (NPZ file).", show_default=False),
+    ] = None,
     plan: PlanFile = None,
     simulator: Annotated[
         str, typer.Option(help="`engine` (fast), `csim` (the compiled HLS project) or `reference`.")
     ] = "engine",
     trials: Annotated[
-        int | None, typer.Option(help="Trials [default: the study's].", min=1, show_default=False)
+        int | None, typer.Option(help="Trials [default: the study's, or 1000].", min=1, show_default=False)
     ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(help="A requirement such as 'accuracy>=0.95@0.99'; may be repeated. Unmet: exit 1."),
     ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="End as soon as every requirement is decided; --trials are the most."),
+    ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Other bits than the study's, such as `accumulator`; may be repeated.", show_default=False),
+    ] = None,
     ber: Ber = None,
+    flips: Annotated[
+        int | None,
+        typer.Option(help="Instead of a rate: so many flips a trial.", min=1, show_default=False),
+    ] = None,
+    lifetime: Annotated[
+        str | None,
+        typer.Option(help="`transient` or `persistent` [default: the study's, or transient].", show_default=False),
+    ] = None,
     seed: Seed = None,
     weight_bits: Bits = None,
     activation_bits: ActivationBits = None,
@@ -84,31 +80,47 @@ def campaign(
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Attack the study's network with faults and print accuracy and silent data corruption with intervals.
+    """Attack the study's network with faults, or a project or a saved network, and print what they do, with intervals.
 
     Finished trials are kept in the run folder's study.sqlite: asking for more trials runs only the new ones.
     Exit 1 if a requirement is violated or undecided.
     """
     from codesign.campaign.junit import junit_text
-    from codesign.campaign.requirement import Requirement, Status
+    from codesign.campaign.requirement import Requirement
     from codesign.campaign.simulators import SIMULATORS
-    from codesign.campaign.verify import require_csim
     from codesign.files import write_atomically
+    from codesign.subject import Faults, open_subject
 
     chosen = one_of("simulator", simulator, SIMULATORS)
-    requirements = [Requirement.parse(text) for text in require or []]
-    _check_store(study, out)
-    setting = _setting(study, plan, ber, seed, weight_bits, activation_bits)
-    if verify and chosen == "engine":
-        require_csim()
-    result = _campaign(setting, chosen, trials or setting.study.faults.trials, requirements, verify, out)
+    requirements = Requirement.parse_all(require or [])
+    if until_decided and not requirements:
+        raise ConfigError("--until-decided: there is nothing to decide without --require 'accuracy>=0.95@0.99'")
+    faults = Faults(target or (), ber, flips, lifetime, seed)
+    subject = open_subject(
+        what,
+        data=data,
+        plan=plan,
+        faults=faults,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        stores=True,
+        folder=out,
+    )
+    result = subject.attack(
+        requirements,
+        trials=trials,
+        until_decided=until_decided,
+        simulator=chosen,
+        replayed=verify,
+        folder=out or subject.folder,
+    )
     if junit:
-        write_atomically(junit, junit_text(study.stem, result))
+        write_atomically(junit, junit_text(subject.name, result))
     if as_json:
         print_json(result.to_json())
     else:
         _print_campaign(result)
-    if any(status is not Status.MET for _, status in result.verdicts()):
+    if not result.met:
         raise typer.Exit(UNMET)
 
 
@@ -132,13 +144,13 @@ def faults(
     """
     from codesign.campaign.case import FAULTS, Case
     from codesign.campaign.fault_list import FaultList
+    from codesign.subject import Faults, of_study
 
-    setting = _setting(study, plan, ber, seed, weight_bits, activation_bits)
-    network, model = setting.network, setting.model
-    raw = network.quantise_inputs(setting.data.test_inputs)
-    listed = FaultList.drawn(network, setting.plan, model, len(raw), trial)
-    folder = out or default_out(setting.study) / "cases" / listed.name
-    Case(network, setting.plan, raw, listed).save(folder, f"Trial {trial} of the study {setting.study.name}.")
+    subject = of_study(study, plan, Faults(ber=ber, seed=seed), weight_bits, activation_bits)
+    network, protection, model, raw, _ = subject.attacked
+    listed = FaultList.drawn(network, protection, model, len(raw), trial)
+    folder = out or subject.folder / "cases" / listed.name
+    Case(network, protection, raw, listed).save(folder, f"Trial {trial} of the study {subject.name}.")
     if as_json:
         digests = {"network": listed.network, "plan": listed.plan, "fault_model": model.digest}
         counts = {"trial": trial, "samples": listed.samples, "faults": len(listed.faults)}
@@ -181,79 +193,17 @@ def replay(
         raise typer.Exit(UNMET)
 
 
-def _setting(
-    path: Path,
-    plan: Path | None,
-    ber: float | None,
-    seed: int | None,
-    weight_bits: int | None,
-    activation_bits: int | None,
-) -> _Setting:
-    from codesign.protection import ProtectionPlan
-    from codesign.search.evaluate import fault_model
-
-    study = study_of(path)
-    model = fault_model(study, ber)
-    model = model if seed is None else replace(model, seed=seed)
-    network, data = network_of(study, weight_bits, activation_bits)
-    return _Setting(study, network, data, ProtectionPlan.load(plan, network) if plan else ProtectionPlan(), model)
-
-
-def _check_store(path: Path, out: Path | None) -> None:
-    """Refuse a store of another study before a network is trained for it."""
-    from codesign.campaign.store import Store
-    from codesign.search.folder import RunFolder, identity
-
-    study = study_of(path)
-    store = RunFolder(out or default_out(study)).store
-    if store.exists():
-        Store(store, identity(study)).close()
-
-
-def _campaign(
-    of: _Setting,
-    simulator: "SimulatorName",
-    trials: int,
-    requirements: "list[Requirement]",
-    number: int,
-    out: Path | None,
-) -> "CampaignResult":
-    """Run the trials, then replay some of them."""
-    from codesign.campaign.run import run_campaign
-    from codesign.campaign.store import Store
-    from codesign.campaign.verify import MISMATCHES, verify
-    from codesign.progress import bar, say
-    from codesign.search.folder import identity
-
-    folder = out or default_out(of.study)
-    attacked = (of.network, of.plan, of.model, of.data.test_inputs, of.data.test_labels)
-    with Store(folder / "study.sqlite", identity(of.study)) as store, bar("trials", trials) as advance:
-        result = run_campaign(
-            *attacked,
-            trials=trials,
-            simulator=simulator,
-            confidence=of.study.faults.confidence,
-            requirements=requirements,
-            store=store,
-            progress=advance,
-        )
-    if not number or simulator != "engine":
-        return result
-    with bar("replayed on the csim", min(number, trials)) as advance:
-        result = verify(result, *attacked, number, mismatches=folder / MISMATCHES, progress=advance)
-    say(f"csim equals the engine in {len(result.verified)} replayed trials: {', '.join(map(str, result.verified))}")
-    return result
-
-
 def _print_campaign(result: "CampaignResult") -> None:
+    from codesign.campaign.requirement import METRICS, OUTCOMES
+    from codesign.campaign.verdict import span
+
     print(f"{result.simulator}: {result.trials} trials of {result.samples} samples, seed {result.seed}")
     print(f"accuracy without faults {result.accuracy_clean:.4f}")
-    rates = {"accuracy": result.accuracy, "sdc1": result.sdc1, "sdc5": result.sdc5}
-    for name, interval in {**{f"{rate} under faults": rates[rate] for rate in rates}, **result.outcomes}.items():
-        span = f"[{interval.low:.5f}, {interval.high:.5f}] at {interval.confidence:.0%}"
-        print(f"{name:<23} {interval.mean:.5f}  {span}")
-    for requirement, status in result.verdicts():
-        print(f"requirement {requirement}: {status.value}")
+    for name in METRICS:
+        label = name if name in OUTCOMES else f"{name} under faults"
+        print(f"{label:<23} {span(result.interval(name))}")
+    for verdict in result.findings():
+        print(f"requirement {verdict}")
 
 
 def _replay_json(case: "Case", found: "Replay") -> dict[str, object]:
@@ -273,4 +223,4 @@ def _replay_json(case: "Case", found: "Replay") -> dict[str, object]:
 
 def _print_replay(case: "Case", found: "Replay") -> None:
     print(f"{len(case.faults.faults)} faults on {case.faults.samples} samples of network '{case.network.name}'")
-    print(found.differs or f"{', '.join(found.simulators)} agree on every logit and count")
+    print(found.differs or f"{', '.join(found.simulators)} agree on every logit")

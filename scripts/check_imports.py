@@ -40,9 +40,11 @@ ORDER = (
     "report",
     "doctor",
     "cli_common",
+    "subject",
     "cli_campaign",
     "cli_store",
     "cli",
+    "pytest_plugin",
 )
 
 # The face of the package and `python -m codesign`: they may import every module, no module may import them.

@@ -54,3 +54,20 @@ def test_store_contract() -> None:
     names = ("append_first_s", "append_last_s", "open_s", "summary_s", "resume_s")
     assert all(found[name] > 0 for name in names)
     assert found["trials"] < found["bytes"] < 24 * found["trials"]
+
+
+def test_imports_contract() -> None:
+    """It also checks that no framework is imported."""
+    rows = printed("imports.py")["rows"]
+    assert [row["name"].split(" of ")[0] for row in rows] == ["Python itself", "imports", "gate", "gate"]
+    assert all(row["seconds"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_sequential_contract() -> None:
+    rows = printed("sequential.py")["rows"]
+    assert {row["kind"] for row in rows} == {"clear", "close"}
+    for row in rows:
+        assert row["wrong"] <= 0.2 and row["saved"] == row["leveugle"] / row["sequential"]
+        assert row["sequential_p90"] >= row["sequential"] and row["interval_once"] > 0
+    assert min(row["saved"] for row in rows if row["kind"] == "clear") >= 2

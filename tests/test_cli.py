@@ -124,7 +124,7 @@ def test_interrupted(study: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captu
     def stop(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("codesign.cli_campaign.study_of", stop)
+    monkeypatch.setattr("codesign.subject.study_of", stop)
     assert cli.run(["campaign", str(study)]) == cli.INTERRUPTED
     out, err = capsys.readouterr()
     assert out == "" and studies.refusal(err).startswith("interrupted")
@@ -193,10 +193,12 @@ def test_campaign_contract(study: Path, tmp_path: Path, capsys: Captured) -> Non
         assert len(shown[counts]) == 50
         assert interval["mean"] == pytest.approx(sum(shown[counts]) / (50 * 120), abs=1e-12)
         assert interval["low"] < interval["mean"] < interval["high"]
-    assert shown["requirements"] == [
-        {"text": "accuracy>=0.5@0.95", "status": "met"},
-        {"text": "sdc1<=0.5@0.99", "status": "met"},
+    assert [(entry["text"], entry["status"], entry["more_trials"]) for entry in shown["requirements"]] == [
+        ("accuracy>=0.5@0.95", "met", None),
+        ("sdc1<=0.5@0.99", "met", None),
     ]
+    assert shown["requirements"][0]["measured"] == shown["accuracy"]
+    assert shown["requirements"][1]["measured"]["confidence"] == 0.99
     assert shown["network"] == network.digest and shown["plan"] == ProtectionPlan().digest
     assert re.fullmatch(r"[0-9a-f]{64}", shown["fault_model"])
 
@@ -215,9 +217,12 @@ def test_a_requirement_decides_the_exit_code(
 ) -> None:
     shown = campaign(capsys, study, tmp_path, "--require", requirement, code=code)
     assert [entry["status"] for entry in shown["requirements"]] == [status]
-    assert f"requirement {requirement}" in text(
-        *(capsys, "campaign", study, "--out", tmp_path, "--verify", "0", "--require", requirement), code=code
-    )
+    arguments = ("campaign", study, "--out", tmp_path, "--verify", "0", "--require", requirement)
+    [line] = [line for line in text(capsys, *arguments, code=code).splitlines() if line.startswith("requirement ")]
+    metric = requirement.split(">")[0].split("<")[0]
+    assert line.startswith(f"requirement {requirement}@0.95: {status}, {metric} ")
+    assert re.search(r"\[0\.\d{5}, [01]\.\d{5}\] at 95% after 50 trials", line)
+    assert line.endswith(" would decide it") == (status == "undecided")
 
 
 def test_more_trials_continue_a_campaign(study: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -288,6 +293,31 @@ def test_junit(tmp_path: Path, capsys: Captured) -> None:
     met, missed = (case.find("failure") for case in cases)
     assert met is None
     assert missed is not None and missed.get("message", "").startswith("violated: sdc1 0.153")
+    assert missed.text is not None and shown["fault_model"] in missed.text and "seed 5" in missed.text
+
+
+# What Jenkins' schema asks of each element: its attributes, and which of them are numbers. GitHub's readers ask less.
+JUNIT = {
+    "testsuite": ({"name", "tests", "failures", "errors", "skipped"}, {"tests", "failures", "errors", "skipped"}),
+    "testcase": ({"classname", "name"}, set()),
+    "failure": ({"type", "message"}, set()),
+    "system-out": (set(), set()),
+}
+
+
+def test_junit_has_the_elements_and_attributes_of_the_schema(tmp_path: Path, capsys: Captured) -> None:
+    study = studies.write_study(tmp_path).rename(tmp_path / "odd \x01 \udcff.toml")  # neither goes into XML as it is
+    junit = tmp_path / "junit.xml"
+    wanted = ["--require", "accuracy>=0.5", "--require", "accuracy>=0.847", "--junit", junit]
+    campaign(capsys, study, tmp_path, *wanted, code=1)
+    suite = defusedxml.ElementTree.parse(junit).getroot()
+    for element in suite.iter():
+        needed, numbers = JUNIT[element.tag]
+        assert set(element.keys()) == needed
+        assert all(element.get(name, "").isdecimal() for name in numbers)
+    assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"]]
+    message = suite[1][0].get("message")
+    assert message.startswith("undecided: accuracy 0.8") and message.endswith("would decide it")
 
 
 def test_campaign_as_text(study: Path, tmp_path: Path, capsys: Captured) -> None:

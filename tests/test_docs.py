@@ -1,9 +1,11 @@
 """The documentation does what it says: its code runs, and what it names exists.
 
 A ```` ```python runnable ```` block is run as it stands, in a folder of its own; with `cxx` or `tf` behind it, under
-that marker. A ```` ```text output ```` block right behind it is what it has to print.
+that marker. A ```` ```text output ```` block right behind it is what it has to print; a ```` ```python pytest ````
+block is run by pytest in its folder.
 """
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from codesign import study
 from codesign.cli import app
@@ -84,7 +87,43 @@ def test_there_are_runnable_blocks_and_all_others_compile() -> None:
     for block in BLOCKS:
         if block.words[:1] == ("python",):
             compile(block.body, block.where, "exec")
-            assert set(block.words[1:]) <= {"runnable", *MARKERS}, block.where
+            assert set(block.words[1:]) <= {"runnable", "pytest", *MARKERS}, block.where
+
+
+def pytest_blocks() -> list[object]:
+    """Each block for pytest, with the runnable one before it."""
+    pairs = itertools.pairwise(BLOCKS)
+    return [pytest.param(*pair, id=pair[1].where) for pair in pairs if pair[1].words == ("python", "pytest")]
+
+
+@pytest.mark.parametrize(("before", "block"), pytest_blocks())
+def test_pytest_blocks_pass(before: Block, block: Block, tmp_path: Path) -> None:
+    (tmp_path / "before.py").write_text(before.body)
+    (tmp_path / "test_block.py").write_text(block.body)
+    subprocess.run([sys.executable, "before.py"], cwd=tmp_path, check=True)
+    command = [sys.executable, "-m", "pytest", "-p", "codesign.pytest_plugin", "-p", "no:cacheprovider", "-W", "error"]
+    done = subprocess.run([*command, "--rootdir", "."], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, f"{block.where}\n{done.stdout}"
+    assert f"{len(re.findall('^def test_', block.body, re.MULTILINE))} passed" in done.stdout
+
+
+WORKFLOWS = [block for block in BLOCKS if block.words == ("yaml",)]
+
+
+@pytest.mark.parametrize("block", WORKFLOWS, ids=lambda block: block.where)
+def test_workflows_are_such(block: Block) -> None:
+    """YAML with the keys that GitHub asks for, and commands that exist."""
+    workflow = yaml.safe_load(block.body)
+    assert set(workflow) == {"name", True, "permissions", "jobs"}  # YAML 1.1 reads `on` as a truth value
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all(job["runs-on"] for job in workflow["jobs"].values())
+    assert all(("uses" in step) != ("run" in step) for step in steps)
+    found = [call for step in steps for call in calls(step.get("run", ""))]
+    assert found and [wrong for call in found if (wrong := wrong_in(call))] == []
+
+
+def test_there_is_a_workflow() -> None:
+    assert [block.page for block in WORKFLOWS] == ["docs/ci.md"]
 
 
 # ---------------------------------------------------------------- the command line

@@ -1,7 +1,7 @@
 """Requirements on a campaign, such as ``accuracy>=0.95@0.99``."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -61,6 +61,13 @@ class Requirement:
             raise ConfigError(f"requirement '{text}': the bound lies in 0..1, the confidence between 0 and 1")
         return parsed
 
+    @classmethod
+    def parse_all(cls, texts: "Iterable[Requirement | str]") -> "tuple[Requirement, ...]":
+        """All of them. Raises ConfigError for a text that is none, and for requirements that cannot hold together."""
+        found = tuple(text if isinstance(text, cls) else cls.parse(str(text)) for text in texts)
+        _check_together(found)
+        return found
+
     def __str__(self) -> str:
         return f"{self.metric}{self.relation}{self.bound:.15g}@{self.confidence:.15g}"
 
@@ -70,3 +77,26 @@ class Requirement:
         if self.relation == "<=":
             surely, never = (high <= self.bound, low > self.bound)
         return Status.MET if surely else Status.VIOLATED if never else Status.UNDECIDED
+
+
+def _check_together(requirements: tuple[Requirement, ...]) -> None:
+    """Raise ConfigError naming requirements of which one rules out another, whatever is measured."""
+    least = {name: _strictest(requirements, name, ">=") for name in METRICS}
+    most = {name: _strictest(requirements, name, "<=") for name in METRICS}
+    # What is an SDC-5 is an SDC-1, and what is silent, too.
+    for small, large in (*((name, name) for name in METRICS), ("sdc5", "sdc1"), ("silent", "sdc1")):
+        low, high = least[small], most[large]
+        if low and high and low.bound > high.bound:
+            why = "" if small == large else f", since no sample counts for {small} and not for {large}"
+            raise ConfigError(f"requirements '{low}' and '{high}' contradict each other{why}")
+    shares = [requirement for name in OUTCOMES if (requirement := least[name])]
+    if sum(requirement.bound for requirement in shares) > 1 + 1e-12:
+        listed = ", ".join(f"'{requirement}'" for requirement in shares)
+        raise ConfigError(f"requirements {listed} contradict each other: these shares of samples are together one")
+
+
+def _strictest(requirements: tuple[Requirement, ...], metric: str, relation: str) -> Requirement | None:
+    """The one that implies all others on the same side of a metric."""
+    sign = 1 if relation == ">=" else -1
+    alike = [r for r in requirements if r.metric == metric and r.relation == relation]
+    return max(alike, key=lambda r: sign * r.bound, default=None)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from codesign.campaign.forecast import Tally, more_trials
 from codesign.campaign.requirement import METRICS, OUTCOMES, Requirement, Status
 from codesign.campaign.sequential import Stopping
 from codesign.campaign.statistics import Interval, rate_interval
+from codesign.campaign.verdict import Verdict
 from codesign.engine.counts import COUNTS, CountArray
 
 
@@ -68,6 +70,22 @@ class CampaignResult:
             found.append((requirement, requirement.status(interval.low, interval.high)))
         return found
 
+    def findings(self) -> list[Verdict]:
+        """The verdicts with what was measured, and with a forecast for what is undecided."""
+        found = []
+        for requirement, status in self.verdicts():
+            tally = Tally(self.samples, METRICS[requirement.metric](self.counts, self.samples))
+            undecided = status is Status.UNDECIDED
+            more = more_trials(requirement, tally, sequential=self.sequential) if undecided else None
+            measured = tally.interval(requirement.confidence)
+            found.append(Verdict(requirement, status, measured, self.trials, more))
+        return found
+
+    @property
+    def met(self) -> bool:
+        """Whether every requirement is met: none is violated, and none undecided."""
+        return all(status is Status.MET for _, status in self.verdicts())
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CampaignResult) and self.to_json() == other.to_json()
 
@@ -85,7 +103,7 @@ class CampaignResult:
             "sdc5": self.sdc5.to_json(),
             "outcomes": {name: interval.to_json() for name, interval in self.outcomes.items()},
             **{f"{name}_per_trial": self.counts[name].tolist() for name in COUNTS.names or ()},
-            "requirements": [{"text": str(r), "status": status.value} for r, status in self.verdicts()],
+            "requirements": [verdict.to_json() for verdict in self.findings()],
             "network": self.network,
             "plan": self.plan,
             "fault_model": self.fault_model,

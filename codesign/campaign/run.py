@@ -15,10 +15,13 @@ from codesign.campaign.simulators import SimulatorName, open_simulator
 from codesign.campaign.store import Store
 from codesign.campaign.verify import MISMATCHES, require_csim
 from codesign.campaign.verify import verify as verify_trials
+from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel, FaultSpace
 from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
+
+Watcher = Callable[[CountArray, Stopping | None], None]
 
 
 def run_campaign(
@@ -34,6 +37,7 @@ def run_campaign(
     requirements: Sequence[Requirement | str] = (),
     store: Store | None = None,
     progress: Callable[[int], None] | None = None,
+    watch: Watcher | None = None,
     threads: int | None = None,
     verify: int = 0,
     stop_when_decided: bool = False,
@@ -42,7 +46,8 @@ def run_campaign(
 
     `inputs` has shape (n_samples, n_in): real numbers, which are quantised to the network's input type,
     or raw integers; `labels` has shape (n_samples,). With a `store`, finished trials are kept, after an interrupt
-    too, and those that are there already are not run again. `progress` is told the number of finished trials.
+    too, and those that are there already are not run again. `progress` is told the number of finished trials,
+    `watch` is given the counts of new ones in the trials' order, with the tests that may end the campaign.
     The compiled engine takes `threads` threads, by default one for each core. `verify` trials of an engine campaign
     are replayed on the csim, which needs g++ and seconds to compile, so by default none; see `verify.verify`.
     With `stop_when_decided` no more trials are run, nor kept in the result, than `SequentialTest` needs for every
@@ -54,7 +59,7 @@ def run_campaign(
     """
     raw, truth = check_samples(network, inputs, labels)
     _check_numbers(trials, confidence, threads)
-    wanted = tuple(r if isinstance(r, Requirement) else Requirement.parse(r) for r in requirements)
+    wanted = Requirement.parse_all(requirements)
     stopping = Stopping(wanted, len(raw)) if stop_when_decided else None
     if verify and simulator == "engine":
         require_csim()
@@ -63,7 +68,7 @@ def run_campaign(
     ledger = Ledger()
     for first, rows in store.batches(key) if store else ():
         ledger.add(first, rows)
-    decided = stopping is not None and stopping.update(ledger.rows[:trials])
+    decided = _decided(ledger.rows[:trials], stopping, watch)
     if missing := [] if decided else ledger.missing(trials):
         there = trials - sum(map(len, missing))
         if progress:
@@ -74,8 +79,7 @@ def run_campaign(
             if store and len(rows):
                 store.add_batch(key, first, rows)
             room = max(0, trials - ledger.complete)
-            complete = ledger.add(first, rows)
-            if stopping is not None and stopping.update(complete[:room]):
+            if _decided(ledger.add(first, rows)[:room], stopping, watch):
                 break
     # The same trials, whatever the batches were and the store had more.
     counts = ledger.rows[:trials][: stopping.trials if stopping else None]
@@ -96,6 +100,14 @@ def run_campaign(
     )
     folder = store.path.parent / MISMATCHES if store else None
     return verify_trials(result, network, plan, fault_model, raw, truth, verify, mismatches=folder)
+
+
+def _decided(rows: CountArray, stopping: Stopping | None, watch: Watcher | None) -> bool:
+    """Hand on what has become complete; whether that ends the campaign."""
+    decided = stopping is not None and stopping.update(rows)
+    if watch:
+        watch(rows, stopping)
+    return decided
 
 
 def _check_numbers(trials: int, confidence: float, threads: int | None) -> None:

@@ -1,5 +1,6 @@
 """Deciding a requirement as soon as the trials so far allow it, with a bounded error however often one looks."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError
 
 _STAKES = 24  # each half of the one before; the least is about 1e-7 of the largest
+_SHARES = 1 / np.arange(1, _STAKES + 1)
+_SHARES /= _SHARES.sum()
 _CHUNK = 65536
 
 
@@ -53,7 +56,7 @@ class SequentialTest:
             return
         above = self._capital(0, rates - self.requirement.bound, self.requirement.bound)
         below = self._capital(1, self.requirement.bound - rates, 1 - self.requirement.bound)
-        threshold = -np.log1p(-self.requirement.confidence)
+        threshold = _threshold(self.requirement)
         won = np.flatnonzero((above >= threshold) | (below >= threshold))
         if len(won):
             self.decided_at = before + int(won[0]) + 1
@@ -65,14 +68,37 @@ class SequentialTest:
 
         The capital is divided among fixed stakes, and more is given to the larger ones: they win in clear cases.
         """
-        stakes = 0.5 ** np.arange(_STAKES) / max(risk, 1e-300)
-        with np.errstate(divide="ignore"):  # the largest stake can lose all
-            steps = np.log1p(np.maximum(stakes * gains[:, None], -1.0))
-        paths = self._logs[side] + np.cumsum(steps, axis=0)
+        paths = self._logs[side] + np.cumsum(_growth(gains, risk), axis=0)
         if len(paths):
             self._logs[side] = paths[-1]
-        shares = 1 / np.arange(1, _STAKES + 1)
-        return np.asarray(logsumexp(paths, axis=1, b=shares / shares.sum()))
+        return np.asarray(logsumexp(paths, axis=1, b=_SHARES))
+
+
+def expected_trials(requirement: Requirement, rates: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """About after how many trials, of which `counts` in `counts.sum()` have the `rates`, the test is decided.
+
+    Both have shape (n_values,). It is the first bet that alone reaches what is asked of all, at the mean growth of
+    its capital; infinite if none grows.
+    """
+    sides = (rates - requirement.bound, requirement.bound), (requirement.bound - rates, 1 - requirement.bound)
+    needed = [math.inf]
+    for gains, risk in sides:
+        growth = counts @ _growth(gains, risk) / counts.sum()
+        wins = growth > 0
+        needed += ((_threshold(requirement) - np.log(_SHARES[wins])) / growth[wins]).tolist()
+    return min(needed)
+
+
+def _growth(gains: NDArray[np.float64], risk: float) -> NDArray[np.float64]:
+    """What each trial adds to the logarithm of each stake's capital, shape (n_trials, stakes)."""
+    stakes = 0.5 ** np.arange(_STAKES) / max(risk, 1e-300)
+    with np.errstate(divide="ignore"):  # the largest stake can lose all
+        return np.asarray(np.log1p(np.maximum(stakes * gains[:, None], -1.0)))
+
+
+def _threshold(requirement: Requirement) -> float:
+    """Logarithm of the capital with which a bet has won."""
+    return -math.log1p(-requirement.confidence)
 
 
 class Stopping:

@@ -35,7 +35,8 @@ def open_simulator(name: SimulatorName, network: Network, plan: ProtectionPlan, 
         return open_engine(network, plan, raw)
     if name == "reference":
         return ReferenceSimulator(network, plan, raw)
-    from codesign.hls.csim import CsimSimulator  # imports hls4ml, which takes seconds
+    require_writer()
+    from codesign.hls.csim import CsimSimulator
     from codesign.hls.project import write_project
 
     with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
@@ -51,3 +52,15 @@ def require_compiler(what: str, otherwise: str) -> None:
             f"(Debian: apt-get install g++), set CXX, or {otherwise}",
             [compiler],
         )
+
+
+def require_writer() -> None:
+    """Raise ToolError where the project of a csim cannot be written. Imports hls4ml, which takes a while."""
+    try:
+        import codesign.hls.project  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ToolError(
+            f"the csim's project is written by hls4ml, and the module {error.name} is missing: install hls4ml, "
+            "or leave the csim out (--simulator engine --verify 0)",
+            ["hls4ml"],
+        ) from None

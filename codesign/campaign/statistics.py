@@ -40,20 +40,20 @@ def rate_interval(events: NDArray[np.int64], samples: int, confidence: float) ->
     """
     counts = np.bincount(np.asarray(events))
     values = np.flatnonzero(counts)
-    return _interval(values / samples, counts[values], confidence)
+    return counted_interval(values / samples, counts[values], confidence)
 
 
 def mean_interval(rates: NDArray[np.float64], confidence: float) -> Interval:
     """Interval of the mean of independent `rates`, shape (n_trials,), each in 0..1: one a trial, or one a fault."""
-    return _interval(*np.unique(rates, return_counts=True), confidence)
+    return counted_interval(*np.unique(rates, return_counts=True), confidence)
 
 
-def _interval(values: NDArray[np.float64], counts: NDArray[np.int64], confidence: float) -> Interval:
-    """Of the mean of different `values`, ascending, each seen in so many trials."""
+def counted_interval(values: NDArray[np.float64], counts: NDArray[Any], confidence: float) -> Interval:
+    """Interval of the mean of different rates, ascending, each seen in so many trials; both of shape (n_values,)."""
     tail = (1 - check_confidence(confidence)) / 2
     if not len(values):
         raise ConfigError("an interval needs at least one trial")
-    mean = float(values @ counts) / int(counts.sum())
+    mean = float(values @ counts) / float(counts.sum())
     low, high = 1 - upper_bound(1 - values, counts, tail), upper_bound(values, counts, tail)
     return Interval(mean, max(0.0, min(mean, low)), min(1.0, max(mean, high)), confidence)
 

@@ -11,7 +11,7 @@ from codesign.campaign.case import Case, differing_counts, first_difference
 from codesign.campaign.fault_list import FaultList
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
-from codesign.campaign.simulators import Simulator, open_simulator, require_compiler
+from codesign.campaign.simulators import Simulator, open_simulator, require_compiler, require_writer
 from codesign.errors import ConfigError, MismatchError
 from codesign.faults import FaultModel
 from codesign.fixed import Ints
@@ -23,9 +23,11 @@ MISMATCHES = "mismatches"
 _OTHERWISE = "replay nothing (--verify 0, in Python verify=0)"
 
 
-def require_csim() -> None:
-    """Raise ToolError, before any trial is run, where trials could not be replayed."""
+def require_csim(*, writes: bool = True) -> None:
+    """Raise ToolError, before any trial is run, where trials could not be replayed, on a project yet to be written."""
     require_compiler("replaying trials", _OTHERWISE)
+    if writes:
+        require_writer()
 
 
 def chosen_trials(seed: int, trials: int, number: int) -> list[int]:

@@ -16,8 +16,7 @@ from codesign.errors import ConfigError, MismatchError, ToolError
 from codesign.faults import FAULT, FaultArray
 from codesign.files import cache_folder
 from codesign.fixed import Ints
-from codesign.hls.folder import Project, source_digest
-from codesign.hls.glue import CSIM_SCRIPT
+from codesign.hls.folder import CSIM_SCRIPT, Project, source_digest
 from codesign.hls.uses import Uses, describe
 from codesign.outcome import Outcome
 

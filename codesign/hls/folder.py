@@ -1,4 +1,4 @@
-"""A written project: its folder and what its manifest says."""
+"""A written project: its folder and what its manifest says. Imports no hls4ml: a project is opened without it."""
 
 import json
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from pathlib import Path
 
 from codesign.errors import ConfigError
 from codesign.files import digest_of
-from codesign.hls.glue import CSIM_SCRIPT, CSIM_SOURCE
 from codesign.hls.options import ProjectOptions
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 
 MANIFEST = "codesign.json"
+CSIM_SOURCE = "csim.cpp"
+CSIM_SCRIPT = "build_csim.sh"
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,10 @@ import numpy as np
 from codesign.assets import asset
 from codesign.errors import ToolError
 from codesign.fixed import Ints, to_real
+from codesign.hls.folder import CSIM_SCRIPT, CSIM_SOURCE
 from codesign.hls.registers import status_words
 from codesign.hls.top import Top
 from codesign.network import Network, forward
-
-CSIM_SOURCE = "csim.cpp"
-CSIM_SCRIPT = "build_csim.sh"
 
 _GLUE = """// The C interface of this project for simulation: see firmware/nnet_utils/codesign_csim.h.
 {sources}
