@@ -67,7 +67,7 @@ class FaultList:
             "format": FORMAT,
             "network": self.network,
             "plan": self.plan,
-            "fault_model": None if self.model is None else _model_json(self.model),
+            "fault_model": None if self.model is None else model_json(self.model),
             "trial": self.trial,
             "samples": self.samples,
             "columns": FIELDS,
@@ -92,7 +92,7 @@ class FaultList:
             str(data["plan"]),
             _whole(f"{path}: samples", data["samples"], 1),
             np.zeros(0, FAULT),
-            None if model is None else _model(f"{path}: fault_model", model),
+            None if model is None else read_model(f"{path}: fault_model", model),
             None if data["trial"] is None else _whole(f"{path}: trial", data["trial"], 0, below=2**63),
         )
         found._check(str(path), network, plan)
@@ -173,7 +173,8 @@ def _whole(where: str, value: Any, least: int, word: str | None = None, below: i
     raise ConfigError(f"{where} is {value!r}, expected a whole number from {least}{f' or {word!r}' if word else ''}")
 
 
-def _model_json(model: FaultModel) -> dict[str, Any]:
+def model_json(model: FaultModel) -> dict[str, Any]:
+    """A fault model as JSON."""
     return {
         "targets": [target.label for target in model.targets],
         "ber": model.ber,
@@ -183,7 +184,8 @@ def _model_json(model: FaultModel) -> dict[str, Any]:
     }
 
 
-def _model(where: str, data: Any) -> FaultModel:
+def read_model(where: str, data: Any) -> FaultModel:
+    """What `model_json` gave. Raises ConfigError that begins with `where` for anything else."""
     known: dict[str, Callable[[Any], bool]] = {
         "targets": lambda v: isinstance(v, list),
         "ber": lambda v: v is None or isinstance(v, int | float),
