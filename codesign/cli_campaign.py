@@ -10,13 +10,16 @@ from codesign.cli_common import (
     UNMET,
     ActivationBits,
     Bits,
+    DaskAddress,
     Json,
     OutFolder,
     StudyFile,
+    WorkerCount,
     default_out,
     network_of,
     print_json,
     study_of,
+    workers_of,
 )
 from codesign.errors import one_of
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from codesign.campaign.requirement import Requirement
     from codesign.campaign.result import CampaignResult
     from codesign.campaign.simulators import SimulatorName
+    from codesign.campaign.workers import Workers
     from codesign.faults import FaultModel
     from codesign.network import Network
     from codesign.protection import ProtectionPlan
@@ -81,6 +85,8 @@ def campaign(
     junit: Annotated[
         Path | None, typer.Option(help="Write the requirements as a JUnit file.", show_default=False)
     ] = None,
+    workers: WorkerCount = None,
+    dask: DaskAddress = None,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -97,10 +103,11 @@ def campaign(
 
     chosen = one_of("simulator", simulator, SIMULATORS)
     requirements = [Requirement.parse(text) for text in require or []]
-    setting = _setting(study, plan, ber, seed, weight_bits, activation_bits)
-    if verify and chosen == "engine":
-        require_csim()
-    result = _campaign(setting, chosen, trials or setting.study.faults.trials, requirements, verify, out)
+    with workers_of(workers, dask) as handed:
+        setting = _setting(study, plan, ber, seed, weight_bits, activation_bits)
+        if verify and chosen == "engine":
+            require_csim()
+        result = _campaign(setting, chosen, trials or setting.study.faults.trials, requirements, verify, out, handed)
     if junit:
         write_atomically(junit, junit_text(study.stem, result))
     if as_json:
@@ -205,6 +212,7 @@ def _campaign(
     requirements: "list[Requirement]",
     number: int,
     out: Path | None,
+    workers: "Workers | None",
 ) -> "CampaignResult":
     """Run the trials, then replay some of them."""
     from codesign.campaign.run import run_campaign
@@ -224,6 +232,7 @@ def _campaign(
             requirements=requirements,
             store=store,
             progress=advance,
+            workers=workers,
         )
     if not number or simulator != "engine":
         return result

@@ -62,7 +62,7 @@ class Processes:
         self._fill()
 
     def _fill(self) -> None:
-        fresh = {}
+        fresh: dict[str, _Worker] = {}
         while len(self._workers) + len(fresh) < self._count:
             self._started += 1
             fresh[f"worker {self._started}"] = _Worker()
@@ -77,8 +77,8 @@ class Processes:
         self._workers[worker].submit(shard)
 
     def wait(self, *, block: bool = True) -> list[Done | Lost]:
-        names = {worker.pipe: name for name, worker in self._workers.items()}
-        found = [self._heard(names[pipe]) for pipe in wait(list(names), _POLL_SECONDS if block else 0)]
+        spoke = wait([worker.pipe for worker in self._workers.values()], _POLL_SECONDS if block else 0)
+        found = [self._heard(name) for name, worker in list(self._workers.items()) if worker.pipe in spoke]
         self._fill()
         return [event for event in found if event]
 

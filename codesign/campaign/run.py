@@ -52,8 +52,8 @@ def run_campaign(
     requirement, and `trials` is the most. The intervals of such a result do not allow for its having ended because of
     what it had seen; the verdicts do.
     Raises ConfigError for arguments that do not fit together, ToolError for `verify` without a compiler, WorkersError
-    where workers cannot be reached or cannot run the trials, and MismatchError where engine and csim differ; the case is then kept in a folder `mismatches` beside the store, or
-    in the working folder.
+    where workers cannot be reached or cannot run the trials, and MismatchError where engine and csim differ; the case
+    is then kept in a folder `mismatches` beside the store, or in the working folder.
     """
     raw, truth = check_samples(network, inputs, labels)
     _check_numbers(trials, confidence, threads, workers)

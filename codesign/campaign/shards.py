@@ -56,12 +56,12 @@ class Release(NamedTuple):
         return f"codesign {self.version} ({engine}, sources {self.sources[:12]})"
 
     def unlike(self, here: "Release") -> str:
-        """How it differs from `here`, as 'codesign 0.0.9, this is 0.1.0'; no text where it does not."""
+        """How it differs from `here`, as 'runs codesign 0.0.9, this is 0.1.0'; no text where it does not."""
         if self == here:
             return ""
         if self.version != here.version:
-            return f"codesign {self.version}, this is {here.version}"
-        return f"{self}, this is {here}"
+            return f"runs codesign {self.version}, this is {here.version}"
+        return f"runs {self}, this is {here}"
 
 
 @cache
