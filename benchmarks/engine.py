@@ -133,7 +133,7 @@ def csim_of(task: Task) -> Work | None:
     """Fault-free evaluations of the set by the compiled project; None where there is no compiler."""
     if shutil.which("g++") is None:
         return None
-    from codesign.campaign.run import open_simulator
+    from codesign.campaign.simulators import open_simulator
     from codesign.faults import fault_array
 
     simulator, nothing = open_simulator("csim", task.network, ProtectionPlan(), task.inputs), fault_array([])

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import UNMET, ActivationBits, Bits, Json, OutFolder, StudyFile, print_json
+from codesign.cli_common import (
+    UNMET,
+    ActivationBits,
+    Bits,
+    DaskAddress,
+    Json,
+    OutFolder,
+    StudyFile,
+    WorkerCount,
+    print_json,
+    workers_of,
+)
 from codesign.errors import ConfigError, one_of
 
 if TYPE_CHECKING:
@@ -77,6 +88,8 @@ def campaign(
     junit: Annotated[
         Path | None, typer.Option(help="Write the requirements as a JUnit file.", show_default=False)
     ] = None,
+    workers: WorkerCount = None,
+    dask: DaskAddress = None,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -95,25 +108,26 @@ def campaign(
     requirements = Requirement.parse_all(require or [])
     if until_decided and not requirements:
         raise ConfigError("--until-decided: there is nothing to decide without --require 'accuracy>=0.95@0.99'")
-    faults = Faults(target or (), ber, flips, lifetime, seed)
-    subject = open_subject(
-        what,
-        data=data,
-        plan=plan,
-        faults=faults,
-        weight_bits=weight_bits,
-        activation_bits=activation_bits,
-        stores=True,
-        folder=out,
-    )
-    result = subject.attack(
-        requirements,
-        trials=trials,
-        until_decided=until_decided,
-        simulator=chosen,
-        replayed=verify,
-        folder=out or subject.folder,
-    )
+    with workers_of(workers, dask) as handed:
+        subject = open_subject(
+            what,
+            data=data,
+            plan=plan,
+            faults=Faults(target or (), ber, flips, lifetime, seed),
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+            stores=True,
+            folder=out,
+        )
+        result = subject.attack(
+            requirements,
+            trials=trials,
+            until_decided=until_decided,
+            simulator=chosen,
+            workers=handed,
+            replayed=verify,
+            folder=out or subject.folder,
+        )
     if junit:
         write_atomically(junit, junit_text(subject.name, result))
     if as_json:

@@ -1,6 +1,7 @@
 """What the commands share: options, and the way from a study file to its networks."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from codesign.errors import ConfigError
 
 if TYPE_CHECKING:
+    from codesign.campaign.workers import Workers
     from codesign.network import Network
     from codesign.study import Study
     from codesign.train.builder import Data
@@ -36,6 +38,40 @@ ActivationBits = Annotated[
 OutFolder = Annotated[
     Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
 ]
+
+
+WorkerCount = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        help="Processes of this machine that share the trials [default: one, with a thread for each core].",
+        min=1,
+        show_default=False,
+    ),
+]
+DaskAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        help="Hand the trials to a Dask cluster: its scheduler's address, tcp://host:port, or scheduler file.",
+        show_default=False,
+    ),
+]
+
+
+def workers_of(count: int | None, address: str | None) -> "AbstractContextManager[Workers | None]":
+    """What `--workers` and `--dask` name; None for this process alone."""
+    if count is not None and address is not None:
+        raise ConfigError("--workers are processes of this machine, --dask is a cluster: choose one of the two")
+    if address is not None:
+        from codesign.campaign.dask import DaskCluster
+
+        return DaskCluster(address)
+    if count is not None:
+        from codesign.campaign.processes import Processes
+
+        return Processes(count)
+    return nullcontext()
 
 
 def study_of(path: Path) -> "Study":

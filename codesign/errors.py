@@ -32,6 +32,15 @@ class ToolError(CodesignError):
         super().__init__(f"{message}{where}")
         self.command = command
         self.log = log
+        self._given = (message, command, log)
+
+    def __reduce__(self) -> tuple[type["ToolError"], tuple[str, list[str], Path | None]]:
+        """It passes from one process to another."""
+        return ToolError, self._given
+
+
+class WorkersError(CodesignError):
+    """The processes or machines that a campaign's trials are handed to cannot be reached, used or kept alive."""
 
 
 class MismatchError(CodesignError):

@@ -18,6 +18,7 @@ from codesign.campaign.simulators import SimulatorName
 from codesign.campaign.store import Store
 from codesign.campaign.verify import MISMATCHES, require_csim, verify
 from codesign.campaign.watch import Watch
+from codesign.campaign.workers import Workers
 from codesign.cli_common import default_out, network_of, study_of
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel, Lifetime, Target
@@ -107,6 +108,7 @@ class Subject:
         trials: int | None = None,
         until_decided: bool = False,
         simulator: SimulatorName = "engine",
+        workers: Workers | None = None,
         replayed: int = 0,
         folder: Path | None = None,
     ) -> CampaignResult:
@@ -129,6 +131,7 @@ class Subject:
                 progress=shown,
                 watch=Watch(requirements, len(self.inputs), self.confidence, shown.tell),
                 stop_when_decided=until_decided,
+                workers=workers,
             )
         return self._replay(result, number, (folder or Path()) / MISMATCHES) if number else result
 

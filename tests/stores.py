@@ -67,3 +67,11 @@ def refused(path: Path, study: dict[str, Any] | None = None) -> str:
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert {p: p.read_bytes() for p in path.parent.iterdir() if p.is_file()} == before
     return str(error.value)
+
+
+def stored(path: Path) -> int:
+    """Trials in a store, which others may be writing; none where there is no file yet."""
+    if not path.exists():
+        return 0
+    with Store(path, reading=True) as store:
+        return sum(len(rows) for key in store.campaigns() for _, rows in store.batches(key))

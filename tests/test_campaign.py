@@ -256,7 +256,7 @@ def test_arguments_that_do_not_fit_are_refused_in_one_line(
     """Before anything is simulated, so on every simulator alike."""
     if simulator == "csim":  # would have to be compiled; what is refused does not get so far, but for the draw
         monkeypatch.setattr(
-            "codesign.campaign.run.open_simulator", lambda *_: ReferenceSimulator(NETWORK, PLAN, INPUTS)
+            "codesign.campaign.task.open_simulator", lambda *_: ReferenceSimulator(NETWORK, PLAN, INPUTS)
         )
     with pytest.raises(ConfigError) as error:
         campaign(**{"simulator": simulator, **arguments})
@@ -308,7 +308,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     batch = Batches._batch
 
     def counted(self: Batches, trials: range, progress: Any) -> CountArray:
-        self._next_size = 25
+        self._pace.size = 25
         counts = batch(self, trials, progress)
         calls.extend(trials[: len(counts)])
         return counts

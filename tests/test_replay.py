@@ -331,7 +331,7 @@ def test_an_interrupted_replay_keeps_the_trials(
         assert cli.run(["campaign", str(study), "--out", str(run)]) == cli.INTERRUPTED
     out, err = capsys.readouterr()
     assert out == "" and studies.refusal(err).startswith("interrupted") and stopped.runs == 3
-    monkeypatch.setattr("codesign.campaign.run.open_simulator", None)  # no trial is run again
+    monkeypatch.setattr("codesign.campaign.task.open_simulator", None)  # no trial is run again
     assert cli.run(["campaign", str(study), "--out", str(run), "--verify", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trials"] == 50
 

@@ -20,13 +20,24 @@ _FIRST_TRIALS, _GROWTH = 8, 16
 Progress = Callable[[int], None]
 
 
+class Pace:
+    """How many trials make a batch, by the time that the ones before took."""
+
+    def __init__(self, first: int = _FIRST_TRIALS) -> None:
+        self.size = first
+
+    def took(self, trials: int, seconds: float) -> None:
+        fitting = int(trials * BATCH_SECONDS / max(seconds, 1e-6))
+        self.size = min(max(fitting, 1), _GROWTH * trials)
+
+
 class Batches:
     """Runs trials of a fault space on a simulator; how they are cut into batches changes no count."""
 
     def __init__(self, runner: Simulator, space: FaultSpace, golden: Ints, truth: Ints, threads: int | None) -> None:
         self._runner, self._space, self._golden, self._truth = runner, space, golden, truth
         self._threads = available_cores() if threads is None else threads
-        self._next_size = _FIRST_TRIALS
+        self._pace = Pace()
 
     def run(self, ranges: Iterable[range], progress: Progress | None = None) -> Iterator[tuple[int, CountArray]]:
         """First trial and counts of each batch; `progress` is told how many of the trials are finished.
@@ -48,15 +59,13 @@ class Batches:
 
     def _batch(self, trials: range, progress: Progress) -> CountArray:
         if isinstance(self._runner, NativeEngine):
-            return self._together(self._runner, trials[: self._next_size], progress)
+            return self._together(self._runner, trials[: self._pace.size], progress)
         return self._one_by_one(trials, progress)
 
     def _together(self, engine: NativeEngine, trials: range, progress: Progress) -> CountArray:
         start = time.perf_counter()
         counts = engine.run_campaign(self._space, self._truth, trials, threads=self._threads, progress=progress)
-        seconds = max(time.perf_counter() - start, 1e-6)
-        fitting = int(len(trials) * BATCH_SECONDS / seconds)
-        self._next_size = min(max(fitting, 1), _GROWTH * self._next_size)
+        self._pace.took(len(trials), time.perf_counter() - start)
         return counts.rows
 
     def _one_by_one(self, trials: range, progress: Progress) -> CountArray:
@@ -64,13 +73,22 @@ class Batches:
         end = time.perf_counter() + BATCH_SECONDS
         try:
             for trial in trials:
-                found.append(count(self._runner.outcome(self._space.draw(trial)), self._golden, self._truth))
+                found.append(self._count(trial))
                 progress(len(found))
                 if time.perf_counter() >= end:
                     break
         except KeyboardInterrupt as interrupt:
             raise Interrupted(Counts(np.array(found, COUNTS))) from interrupt
         return np.array(found, COUNTS)
+
+    def counts(self, trials: range) -> CountArray:
+        """Counts of all of the trials in one go; several threads may ask at once."""
+        if isinstance(self._runner, NativeEngine):
+            return self._runner.run_campaign(self._space, self._truth, trials, threads=self._threads).rows
+        return np.array([self._count(trial) for trial in trials], COUNTS)
+
+    def _count(self, trial: int) -> tuple[int, ...]:
+        return count(self._runner.outcome(self._space.draw(trial)), self._golden, self._truth)
 
 
 def _offset(progress: Progress | None, by: int) -> Progress:

@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 
 from numpy.typing import ArrayLike
 
-from codesign.campaign.batches import Batches
-from codesign.campaign.key import CampaignKey
 from codesign.campaign.ledger import Ledger
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
 from codesign.campaign.sequential import Stopping
-from codesign.campaign.simulators import SimulatorName, open_simulator
+from codesign.campaign.simulators import SimulatorName
 from codesign.campaign.store import Store
+from codesign.campaign.task import Task
 from codesign.campaign.verify import MISMATCHES, require_csim
 from codesign.campaign.verify import verify as verify_trials
+from codesign.campaign.workers import Workers, spread
 from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError
-from codesign.faults import FaultModel, FaultSpace
+from codesign.faults import FaultModel
 from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 
@@ -39,6 +39,7 @@ def run_campaign(
     progress: Callable[[int], None] | None = None,
     watch: Watcher | None = None,
     threads: int | None = None,
+    workers: Workers | None = None,
     verify: int = 0,
     stop_when_decided: bool = False,
 ) -> CampaignResult:
@@ -48,36 +49,38 @@ def run_campaign(
     or raw integers; `labels` has shape (n_samples,). With a `store`, finished trials are kept, after an interrupt
     too, and those that are there already are not run again. `progress` is told the number of finished trials,
     `watch` is given the counts of new ones in the trials' order, with the tests that may end the campaign.
-    The compiled engine takes `threads` threads, by default one for each core. `verify` trials of an engine campaign
+    The compiled engine takes `threads` threads, by default one for each core; or the trials are handed to `workers`
+    (`codesign.campaign.processes.Processes`, `codesign.campaign.dask.DaskCluster`), which changes no count.
+    `verify` trials of an engine campaign
     are replayed on the csim, which needs g++ and seconds to compile, so by default none; see `verify.verify`.
     With `stop_when_decided` no more trials are run, nor kept in the result, than `SequentialTest` needs for every
     requirement, and `trials` is the most. The intervals of such a result do not allow for its having ended because of
     what it had seen; the verdicts do.
-    Raises ConfigError for arguments that do not fit together, ToolError for `verify` without a compiler, and
-    MismatchError where engine and csim differ; the case is then kept in a folder `mismatches` beside the store, or
-    in the working folder.
+    Raises ConfigError for arguments that do not fit together, ToolError for `verify` without a compiler, WorkersError
+    where workers cannot be reached or cannot run the trials, and MismatchError where engine and csim differ; the case
+    is then kept in a folder `mismatches` beside the store, or in the working folder.
     """
     raw, truth = check_samples(network, inputs, labels)
-    _check_numbers(trials, confidence, threads)
+    _check_numbers(trials, confidence, threads, workers)
     wanted = Requirement.parse_all(requirements)
     stopping = Stopping(wanted, len(raw)) if stop_when_decided else None
     if verify and simulator == "engine":
         require_csim()
     golden = forward(network, raw)[-1]
-    key = CampaignKey.of(network, plan, fault_model, raw, truth, simulator)
+    task = Task(network, plan, fault_model, raw, truth, golden, simulator)
     ledger = Ledger()
-    for first, rows in store.batches(key) if store else ():
+    for first, rows in store.batches(task.key) if store else ():
         ledger.add(first, rows)
     decided = _decided(ledger.rows[:trials], stopping, watch)
     if missing := [] if decided else ledger.missing(trials):
         there = trials - sum(map(len, missing))
         if progress:
             progress(there)
-        space = FaultSpace(network, plan, fault_model, len(raw))
-        batches = Batches(open_simulator(simulator, network, plan, raw), space, golden, truth, threads)
-        for first, rows in batches.run(missing, progress and (lambda done: progress(there + done))):
+        told = progress and (lambda done: progress(there + done))
+        batches = spread(workers, task, missing, told) if workers else task.open(threads).run(missing, told)
+        for first, rows in batches:
             if store and len(rows):
-                store.add_batch(key, first, rows)
+                store.add_batch(task.key, first, rows)
             room = max(0, trials - ledger.complete)
             if _decided(ledger.add(first, rows)[:room], stopping, watch):
                 break
@@ -110,10 +113,12 @@ def _decided(rows: CountArray, stopping: Stopping | None, watch: Watcher | None)
     return decided
 
 
-def _check_numbers(trials: int, confidence: float, threads: int | None) -> None:
+def _check_numbers(trials: int, confidence: float, threads: int | None, workers: Workers | None) -> None:
     if trials < 1:
         raise ConfigError(f"{trials} trials: at least one is needed")
     if not 0.0 < confidence < 1.0:
         raise ConfigError(f"confidence {confidence} is outside 0..1")
     if threads is not None and threads < 1:
         raise ConfigError(f"{threads} threads: at least one is needed")
+    if threads is not None and workers is not None:
+        raise ConfigError(f"{threads} threads of this process and workers beside it: choose one of the two")

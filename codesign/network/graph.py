@@ -186,28 +186,41 @@ class Network:
     def __hash__(self) -> int:
         return hash(self.digest)
 
-    def save(self, path: Path) -> None:
-        """Write an NPZ file, atomically."""
+    def to_bytes(self) -> bytes:
+        """An NPZ file's content."""
         arrays: dict[str, NDArray[Any]] = {"meta": np.array(json.dumps(_describe(self)))}
         for index, name, parameter in _parameters(self):
             arrays[f"{name}{index}"] = parameter.raw
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        write_atomically(path, buffer.getvalue())
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = "this") -> "Network":
+        """What `to_bytes` gave. Raises ConfigError for anything else."""
+        try:
+            # From memory: NumPy leaves a damaged file open.
+            with np.load(io.BytesIO(data), allow_pickle=False) as found:
+                return _restore(json.loads(str(found["meta"])), {name: found[name] for name in found.files})
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        except UNREADABLE as error:
+            raise ConfigError(f"{where} is not a network file ({error})") from None
+
+    def save(self, path: Path) -> None:
+        """Write an NPZ file, atomically."""
+        write_atomically(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> "Network":
         """Read what `save` wrote. Raises ConfigError for anything else."""
         try:
-            # From memory: NumPy leaves a damaged file open.
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
-                return _restore(json.loads(str(data["meta"])), {name: data[name] for name in data.files})
+            data = path.read_bytes()
         except FileNotFoundError:
             raise ConfigError(f"no network file {path}") from None
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
-        except UNREADABLE as error:
+        except OSError as error:
             raise ConfigError(f"{path} is not a network file ({error})") from None
+        return cls.from_bytes(data, str(path))
 
 
 def _size(shape: Shape) -> str:
