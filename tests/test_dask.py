@@ -22,6 +22,7 @@ from test_workers import TASK, until
 
 from codesign.campaign import dask as dask_module
 from codesign.campaign.dask import DaskCluster
+from codesign.campaign.shards import release
 from codesign.campaign.store import Store
 from codesign.errors import ConfigError, WorkersError
 
@@ -33,6 +34,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "scheduler.json"
+        folder.mkdir(exist_ok=True)
         self._started: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
         until(self.file.exists)
@@ -149,7 +151,7 @@ def test_workers_of_another_release_get_nothing(
             said += capsys.readouterr().err
         assert len(workers.slots()) == 2
     assert "runs codesign 0.0.9, this is 0.1.0: it gets no trials" in said
-    assert "runs codesign 0.1.0 (engine interface 1, sources" in said
+    assert f"runs codesign 0.1.0 (engine interface {release().engine}, sources" in said
     assert "cannot run this codesign 0.1.0 (" in said
     for process in others:
         process.kill()
@@ -211,7 +213,7 @@ def test_what_answers_but_is_no_scheduler_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(dask_module, "_CONNECT_SECONDS", 0.5)
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        pytest.raises(WorkersError, match="cannot reach the Dask scheduler tcp://127"),
+        pytest.raises(WorkersError, match=r"cannot reach the Dask scheduler tcp://127\S+ it does not answer"),
         DaskCluster(f"tcp://127.0.0.1:{server.getsockname()[1]}"),
     ):
         pass

@@ -162,11 +162,14 @@ def test_a_shard_that_ends_three_workers_is_given_up(capsys: pytest.CaptureFixtu
     class Deadly(Obedient):
         def wait(self, *, block: bool = True) -> list[Done | Lost]:
             running = dict(reversed(self._given))  # what each worker was given first
-            bad = [worker for worker, shard in running.items() if 700 in shard]
-            if bad:
-                self._given = [given for given in self._given if given[0] != bad[0]]
-                return [Lost(bad[0], "was ended by SIGKILL")]
-            return super().wait(block=block)
+            for worker, shard in running.items():
+                if 700 in shard:
+                    self._given = [given for given in self._given if given[0] != worker]
+                    return [Lost(worker, "was ended by SIGKILL")]
+            # Each does what it was given in that order.
+            worker, shard = self._choice.choice(list(running.items()))
+            self._given.remove((worker, shard))
+            return [Done(worker, shard, numbered(shard), 0.1)]
 
     with pytest.raises(WorkersError, match=r"^trials \d+\.\.\d+ failed on 3 workers and are given up") as error:
         list(spread(Deadly(random.Random(1), 1, 0), TASK, [range(5000)]))

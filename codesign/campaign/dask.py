@@ -4,6 +4,7 @@ Every shard is given to a worker by name: so a worker of another release gets no
 one that is gone are known. Dask brings description and counts to and fro and starts workers again.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -235,14 +236,23 @@ def _connected(address: str) -> Iterator[Client]:
     try:
         # Says at once what is wrong, where a client would try again until its time is over.
         socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS / 2).close()
+        asyncio.run(_greet(address))
         client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ImportError) as error:
-        why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        why = getattr(error, "strerror", None) or str(error).partition("\n")[0] or "it does not answer"
         raise WorkersError(f"cannot reach the Dask scheduler {address}: {why}") from None
     try:
         yield client
     finally:
         client.close(_CONNECT_SECONDS)
+
+
+async def _greet(address: str) -> None:
+    """Raise OSError where nobody answers as Dask does; a client would wait for that for ever."""
+    distributed = _distributed()
+    arguments = distributed.Security().get_connection_args("client")
+    greeting = distributed.comm.connect(address, timeout=_CONNECT_SECONDS / 2, **arguments)
+    await (await asyncio.wait_for(greeting, _CONNECT_SECONDS / 2)).close()
 
 
 @contextmanager
