@@ -1,6 +1,9 @@
 """What the commands share: options, and the way from a study file to its networks."""
 
+import csv
+import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,3 +91,12 @@ def network_of(study: "Study", weight_bits: int | None, activation_bits: int | N
 def print_json(document: Any) -> None:
     """The one document of `--json`."""
     print(json.dumps(document, indent=1, sort_keys=True))
+
+
+def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same keys as CSV with a header; None becomes an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

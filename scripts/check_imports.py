@@ -39,7 +39,10 @@ ORDER = (
     "report",
     "doctor",
     "cli_common",
+    "cli_subjects",
     "cli_campaign",
+    "cli_curve",
+    "cli_avf",
     "cli",
 )
 
