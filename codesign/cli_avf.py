@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import ActivationBits, Bits, Json, csv_text, print_json
-from codesign.cli_subjects import DataFile, Faults, LifetimeName, Targets, open_setting
+from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, Targets, csv_text, print_json
 
 if TYPE_CHECKING:
     from codesign.campaign.avf import Group, Vulnerability
@@ -63,6 +62,7 @@ def avf(
     """
     from codesign.campaign.avf import measure_avf
     from codesign.campaign.fit_table import FitTable, failures
+    from codesign.cli_subjects import Faults, open_setting
     from codesign.files import write_atomically
     from codesign.progress import bar
     from codesign.report.plots import plot_avf

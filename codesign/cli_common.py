@@ -40,6 +40,23 @@ OutFolder = Annotated[
     Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
 ]
 
+DataFile = Annotated[
+    Path | None,
+    typer.Option("--data", help="`inputs` and `labels` of a project or a saved network (NPZ).", show_default=False),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", help="Other bits than the study's, such as `accumulator`; may be repeated.", show_default=False
+    ),
+]
+LifetimeName = Annotated[
+    str | None,
+    typer.Option(
+        "--lifetime", help="`transient` or `persistent` [default: the study's, or transient].", show_default=False
+    ),
+]
+
 
 def study_of(path: Path) -> "Study":
     """The study of a file."""

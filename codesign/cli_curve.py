@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import ActivationBits, Bits, Json, csv_text, print_json
-from codesign.cli_subjects import DataFile, Faults, LifetimeName, Setting, Targets, open_setting
+from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, Targets, csv_text, print_json
 
 if TYPE_CHECKING:
     from codesign.campaign.compare import Comparison
     from codesign.campaign.curve import Curve
     from codesign.campaign.result import CampaignResult
     from codesign.campaign.statistics import Interval
+    from codesign.cli_subjects import Setting
 
 Designs = Annotated[
     list[str],
@@ -69,6 +69,7 @@ def curve(
     interrupted, the same command goes on. All rates and designs share their random numbers.
     """
     from codesign.campaign.curve import measure_curve, parse_rates
+    from codesign.cli_subjects import Faults, open_setting
     from codesign.files import write_atomically
     from codesign.progress import bar
     from codesign.report.plots import plot_curves
@@ -86,7 +87,15 @@ def curve(
             before = done * len(rates) * wanted
             curves.append(
                 measure_curve(
-                    *(subject.name, subject.network, subject.plan, setting.model, setting.inputs, setting.labels, rates),
+                    *(
+                        subject.name,
+                        subject.network,
+                        subject.plan,
+                        setting.model,
+                        setting.inputs,
+                        setting.labels,
+                        rates,
+                    ),
                     trials=wanted,
                     confidence=setting.confidence,
                     store=store,
@@ -134,6 +143,7 @@ def compare(
     What both suffer alike cancels, so small differences show after few trials. Finished trials are kept.
     """
     from codesign.campaign.compare import compare_results
+    from codesign.cli_subjects import Faults, open_setting
 
     setting = open_setting([a, b], Faults(target or (), ber, None, lifetime, seed), data=data, on=on, out=out)
     found = compare_results(*_campaigns(setting, trials or setting.trials, verify))
@@ -147,7 +157,7 @@ def compare(
     return None
 
 
-def _campaigns(setting: Setting, trials: int, verify: int) -> "list[CampaignResult]":
+def _campaigns(setting: "Setting", trials: int, verify: int) -> "list[CampaignResult]":
     """One for each subject, from the store as far as it is there."""
     from codesign.campaign.run import run_campaign
     from codesign.progress import bar
@@ -168,7 +178,7 @@ def _campaigns(setting: Setting, trials: int, verify: int) -> "list[CampaignResu
     return results
 
 
-def _curves_json(curves: "list[Curve]", setting: Setting) -> dict[str, object]:
+def _curves_json(curves: "list[Curve]", setting: "Setting") -> dict[str, object]:
     first, model = curves[0].results[0], setting.model
     return {
         "ber": list(curves[0].rates),

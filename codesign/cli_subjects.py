@@ -4,10 +4,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import typer
 from numpy.typing import ArrayLike
 
 from codesign.campaign.samples import check_samples
@@ -23,27 +22,10 @@ from codesign.protection import ProtectionPlan
 if TYPE_CHECKING:
     from codesign.study import Study
 
-DataFile = Annotated[
-    Path | None,
-    typer.Option("--data", help="`inputs` and `labels` of a project or a saved network (NPZ).", show_default=False),
-]
-Targets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target", help="Other bits than the study's, such as `accumulator`; may be repeated.", show_default=False
-    ),
-]
-LifetimeName = Annotated[
-    str | None,
-    typer.Option(
-        "--lifetime", help="`transient` or `persistent` [default: the study's, or transient].", show_default=False
-    ),
-]
 TRIALS, CONFIDENCE = 1000, 0.95
 """Where no study says otherwise."""
 _ARRAYS = ("inputs", "labels")
 _BASELINES = ("unprotected", "full_tmr")
-_KINDS = "a study (TOML), a run folder or RUN:DESIGN, a project's folder, a saved network (NPZ) or a plan (JSON)"
 
 
 @dataclass(frozen=True)
@@ -133,9 +115,7 @@ class _Named:
                 return cls(text, path, "network")
             case ".json":
                 return cls(text, path, "plan")
-            case ".toml":
-                return cls(text, path, "study")
-        raise ConfigError(f"'{text}' is none of {_KINDS}")
+        return cls(text, path, "study")
 
     @property
     def name(self) -> str:
@@ -169,7 +149,9 @@ def open_setting(
     opened = {one: _open(one, studies, widths) for one in (*named, *bases) if one.kind != "plan"}
     first = next((opened[one] for one in (*bases, *named) if one in opened), None)
     subjects = tuple(opened[one] if one in opened else _planned(one, first) for one in named)
-    study, model = _faults(named, studies, faults)
+    if len({subject.name for subject in subjects}) < len(subjects):
+        subjects = tuple(replace(subject, name=text) for subject, text in zip(subjects, texts, strict=True))
+    study, model = _faults(studies, faults)
     inputs, labels = _samples(studies, data, named[0])
     for subject in subjects:
         _check(subject, inputs, labels, data)
@@ -212,7 +194,9 @@ def _design(named: _Named) -> Subject:
     elif wanted.isdecimal():
         found = folder.design(int(wanted))
     else:
-        raise ConfigError(f"'{named.text}': expected a design's number, best, {' or '.join(_BASELINES)} after the colon")
+        raise ConfigError(
+            f"'{named.text}': expected a design's number, best, {' or '.join(_BASELINES)} after the colon"
+        )
     return Subject(named.name, *folder.load(found["network"], found["plan"]))
 
 
@@ -222,13 +206,13 @@ def _planned(named: _Named, first: Subject | None) -> Subject:
     return Subject(named.name, first.network, ProtectionPlan.load(named.path, first.network))
 
 
-def _faults(named: list[_Named], studies: "dict[Path, Study]", faults: Faults) -> "tuple[Study | None, FaultModel]":
+def _faults(studies: "dict[Path, Study]", faults: Faults) -> "tuple[Study | None, FaultModel]":
     """The first study and its faults. The others' have to be the same."""
+    if not studies:
+        return None, faults.model()
     from codesign.search.evaluate import fault_model
 
     found = [(path, study, faults.model(fault_model(study))) for path, study in studies.items()]
-    if not found:
-        return None, faults.model()
     path, study, model = found[0]
     for other, _, theirs in found[1:]:
         if theirs != model:

@@ -153,7 +153,9 @@ def measure_avf(
     runner = _Runner(network, plan, raw, truth, outcome, threads)
     shown = progress or (lambda done, total: None)
     seen = runner.outcomes(drawing.faults(pilot, _PILOT), lambda done: shown(done, total))
-    found = runner.outcomes(drawing.faults(drawing.main(seen), _MAIN), lambda done: shown(int(pilot.sum()) + done, total))
+    found = runner.outcomes(
+        drawing.faults(drawing.main(seen), _MAIN), lambda done: shown(int(pilot.sum()) + done, total)
+    )
     return Vulnerability(
         network=network.digest,
         plan=plan.digest,

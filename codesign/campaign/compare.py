@@ -1,10 +1,14 @@
 """Differences between two designs."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from codesign.campaign.requirement import METRICS
+from codesign.campaign.result import CampaignResult
 from codesign.campaign.statistics import Interval, mean_interval
 from codesign.errors import ConfigError
 

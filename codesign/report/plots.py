@@ -36,8 +36,10 @@ _DPI = 160
 def plot_curves(curves: Sequence[Curve], stem: Path) -> list[Path]:
     """Accuracy and SDC-1 against BER, with bands; the paths of what was written beside `stem`.
 
-    A rate of 0 has no place on the logarithmic axis and is left out.
+    A rate of 0 has no place on the logarithmic axis and is left out; without any other there is nothing to draw.
     """
+    if not any(curves[0].rates):
+        return []
 
     def paint(figure: "Figure") -> None:
         from matplotlib.ticker import NullFormatter
