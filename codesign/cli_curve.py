@@ -68,7 +68,7 @@ def curve(
     Writes curve.csv, curve.json, curve.svg and curve.png into the run folder, whose study.sqlite keeps finished trials:
     interrupted, the same command goes on. All rates and designs share their random numbers.
     """
-    from codesign.campaign.curve import measure_curve, parse_rates
+    from codesign.campaign.curve import after, measure_curve, parse_rates
     from codesign.cli_subjects import Faults, open_setting
     from codesign.files import write_atomically
     from codesign.progress import bar
@@ -84,23 +84,16 @@ def curve(
     curves: list[Curve] = []
     with setting.store() as store, bar("trials", len(designs) * len(rates) * wanted) as advance:
         for done, subject in enumerate(setting.subjects):
-            before = done * len(rates) * wanted
+            attacked = (subject.name, subject.network, subject.plan, setting.model, setting.inputs, setting.labels)
             curves.append(
                 measure_curve(
-                    *(
-                        subject.name,
-                        subject.network,
-                        subject.plan,
-                        setting.model,
-                        setting.inputs,
-                        setting.labels,
-                        rates,
-                    ),
+                    *attacked,
+                    rates,
                     trials=wanted,
                     confidence=setting.confidence,
                     store=store,
                     verify=verify,
-                    progress=lambda finished, before=before: advance(before + finished),
+                    progress=after(done * len(rates) * wanted, advance),
                 )
             )
     document = _curves_json(curves, setting)
@@ -159,6 +152,7 @@ def compare(
 
 def _campaigns(setting: "Setting", trials: int, verify: int) -> "list[CampaignResult]":
     """One for each subject, from the store as far as it is there."""
+    from codesign.campaign.curve import after
     from codesign.campaign.run import run_campaign
     from codesign.progress import bar
 
@@ -172,7 +166,7 @@ def _campaigns(setting: "Setting", trials: int, verify: int) -> "list[CampaignRe
                     confidence=setting.confidence,
                     store=store,
                     verify=verify,
-                    progress=lambda finished, done=done: advance(done * trials + finished),
+                    progress=after(done * trials, advance),
                 )
             )
     return results

@@ -57,8 +57,8 @@ class Vulnerability:
     """What single faults did: `outcomes[k]`, shape (n_drawn,), in 0..1, are those of `strata[k]`.
 
     A fault of one sample has the outcome 0 or 1, one that lasts for the whole trial the share of samples that it
-    struck in that way. `network` and `plan` are digests, `layers` the network's layers' names; `pilot` are further faults
-    that were run only to see where outcomes vary.
+    struck in that way. `network` and `plan` are digests, `layers` the names of the network's layers; `pilot` further
+    faults were run only to see where outcomes vary.
     """
 
     network: str
@@ -149,13 +149,15 @@ def measure_avf(
         raise ConfigError(f"network '{network.name}' has no bits of {names} under this plan")
     drawing = _Drawing(strata, seed, margin, confidence)
     pilot = drawing.pilot()
-    total = int(pilot.sum()) + drawing.total
+    first = int(pilot.sum())
+
+    def shown(done: int) -> None:
+        if progress:
+            progress(done, first + drawing.total)
+
     runner = _Runner(network, plan, raw, truth, outcome, threads)
-    shown = progress or (lambda done, total: None)
-    seen = runner.outcomes(drawing.faults(pilot, _PILOT), lambda done: shown(done, total))
-    found = runner.outcomes(
-        drawing.faults(drawing.main(seen), _MAIN), lambda done: shown(int(pilot.sum()) + done, total)
-    )
+    seen = runner.outcomes(drawing.faults(pilot, _PILOT), shown)
+    found = runner.outcomes(drawing.faults(drawing.main(seen), _MAIN), lambda done: shown(first + done))
     return Vulnerability(
         network=network.digest,
         plan=plan.digest,
@@ -168,7 +170,7 @@ def measure_avf(
         margin=margin,
         confidence=confidence,
         seed=seed,
-        pilot=int(pilot.sum()),
+        pilot=first,
     )
 
 

@@ -45,12 +45,10 @@ def compare_results(first: CampaignResult, second: CampaignResult) -> Comparison
     for what in ("fault_model", "seed", "trials", "samples", "confidence"):
         if (one := getattr(first, what)) != (other := getattr(second, what)):
             raise ConfigError(f"a paired comparison needs the same {what}: {one} and {other} were given")
-    differences = {
-        metric: paired_difference(
-            *(of(result.counts, result.samples) for result in (second, first)), first.samples, first.confidence
-        )
-        for metric, of in METRICS.items()
-    }
+    differences = {}
+    for metric, of in METRICS.items():
+        ours, theirs = of(first.counts, first.samples), of(second.counts, second.samples)
+        differences[metric] = paired_difference(theirs, ours, first.samples, first.confidence)
     return Comparison(first, second, differences)
 
 

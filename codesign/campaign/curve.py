@@ -92,6 +92,11 @@ def _rate(text: str, part: str) -> float:
     return rate
 
 
+def after(before: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    """Tells `progress` the steps of a part of the work, of which `before` were done earlier."""
+    return lambda done: progress(before + done)
+
+
 def measure_curve(
     name: str,
     network: Network,
@@ -125,7 +130,7 @@ def measure_curve(
                 confidence=confidence,
                 store=store,
                 verify=verify,
-                progress=progress and (lambda done, before=before: progress(before + done)),
+                progress=progress and after(before, progress),
             )
         )
     return Curve(name, tuple(rates), tuple(results))

@@ -3,14 +3,13 @@
 import math
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codesign.campaign.avf import Vulnerability
 from codesign.campaign.fit import Bounded, FailureRate, failure_rate
-from codesign.campaign.strata import Stratum
 from codesign.errors import ConfigError, did_you_mean
 from codesign.faults import Target
 
@@ -51,8 +50,8 @@ class FitTable:
         """Raises ConfigError where a target has no figure."""
         if missing := [target.label for target in targets if target.label not in self.fit_per_bit]:
             raise ConfigError(
-                f"{self.path}: [{_SECTION}] has no {', '.join(missing)}: give its raw FIT a bit, 0 if its upsets do not "
-                "count, or leave it out with --target"
+                f"{self.path}: [{_SECTION}] has no {', '.join(missing)}: give its raw FIT a bit, 0 if its upsets do "
+                "not count, or leave it out with --target"
             )
 
 
@@ -81,28 +80,27 @@ class Failures:
 
 def failures(found: Vulnerability, table: FitTable) -> Failures:
     """What the measured AVF makes of the raw rates. Raises ConfigError where a target has none."""
-    table.check(tuple({stratum.target: None for stratum in found.strata}))
+    of_targets: dict[Target, list[int]] = defaultdict(list)
+    of_layers: dict[int, list[int]] = defaultdict(list)
+    for number, stratum in enumerate(found.strata):
+        of_targets[stratum.target].append(number)
+        of_layers[stratum.layer].append(number)
+    table.check(tuple(of_targets))
     return Failures(
         table,
         found.confidence,
-        _rate(found, table, lambda stratum: True),
-        {
-            target.label: _rate(found, table, lambda stratum, target=target: stratum.target is target)
-            for target in sorted({stratum.target for stratum in found.strata})
-        },
-        {
-            found.layers[layer]: _rate(found, table, lambda stratum, layer=layer: stratum.layer == layer)
-            for layer in sorted({stratum.layer for stratum in found.strata})
-        },
+        _rate(found, table, range(len(found.strata))),
+        {target.label: _rate(found, table, members) for target, members in sorted(of_targets.items())},
+        {found.layers[layer]: _rate(found, table, members) for layer, members in sorted(of_layers.items())},
     )
 
 
-def _rate(found: Vulnerability, table: FitTable, wanted: Callable[[Stratum], bool]) -> FailureRate:
-    """Of the wanted strata. The places of one replica in one layer are used equally often: each such part has one AVF."""
+def _rate(found: Vulnerability, table: FitTable, members: Iterable[int]) -> FailureRate:
+    """Of these strata. Places of one replica in one layer are used equally often: each such part has one AVF."""
     parts: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for number, stratum in enumerate(found.strata):
-        if wanted(stratum):
-            parts[stratum.target, stratum.layer, stratum.segment.replica].append(number)
+    for number in members:
+        stratum = found.strata[number]
+        parts[stratum.target, stratum.layer, stratum.segment.replica].append(number)
     named = {f"{Target(part[0]).label} of layer {part[1]}, copy {part[2]}": part for part in parts}
     return failure_rate(
         {name: sum(found.strata[number].bits for number in parts[part]) for name, part in named.items()},

@@ -1,4 +1,4 @@
-"""Figures as files of their own, SVG and PNG: curves against BER, and heat maps of AVF. Matplotlib loads when drawing."""
+"""Figures as files of their own, SVG and PNG: curves against BER, and heat maps of AVF."""
 
 import io
 from collections.abc import Callable, Sequence
