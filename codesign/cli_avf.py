@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, Targets, csv_text, print_json
+from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, On, Targets, csv_text, print_json
 
 if TYPE_CHECKING:
     from codesign.campaign.avf import Group, Vulnerability
@@ -38,9 +38,7 @@ def avf(
         Path | None,
         typer.Option(help="Raw FIT a bit of each target (TOML): prints failures in the field.", show_default=False),
     ] = None,
-    on: Annotated[
-        str | None, typer.Option("--on", help="The study, project or network that a plan is for.", show_default=False)
-    ] = None,
+    on: On = None,
     data: DataFile = None,
     target: Targets = None,
     lifetime: LifetimeName = None,

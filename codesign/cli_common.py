@@ -40,6 +40,14 @@ OutFolder = Annotated[
     Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
 ]
 
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="A study, or a run: data and faults for projects and networks, and the network of plans.",
+        show_default=False,
+    ),
+]
 DataFile = Annotated[
     Path | None,
     typer.Option("--data", help="`inputs` and `labels` of a project or a saved network (NPZ).", show_default=False),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, Targets, csv_text, print_json
+from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, On, Targets, csv_text, print_json
 
 if TYPE_CHECKING:
     from codesign.campaign.compare import Comparison
@@ -21,9 +21,6 @@ Designs = Annotated[
         metavar="DESIGN...",
         help="A study, a run (RUN, RUN:3, RUN:unprotected), a project, a saved network (NPZ) or a plan (JSON).",
     ),
-]
-On = Annotated[
-    str | None, typer.Option("--on", help="The study, project or network that plans are for.", show_default=False)
 ]
 Trials = Annotated[
     int | None, typer.Option("--trials", help="Trials [default: the study's, or 1000].", min=1, show_default=False)
