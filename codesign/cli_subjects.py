@@ -233,8 +233,8 @@ def _samples(studies: "dict[Path, Study]", data: Path | None, named: _Named) -> 
         return load_samples(data)
     if not studies:
         raise ConfigError(
-            f"{named.path} has no data of its own: --data, an NPZ file with the arrays {' and '.join(_ARRAYS)}, or --on "
-            "and a study"
+            f"{named.path} has no data of its own: --data, an NPZ file with the arrays {' and '.join(_ARRAYS)}, or "
+            "--on with a study"
         )
     sets = {path: data_of(study) for path, study in studies.items()}
     (path, first), *others = sets.items()

@@ -151,13 +151,14 @@ def measure_avf(
     pilot = drawing.pilot()
     first = int(pilot.sum())
 
-    def shown(done: int) -> None:
+    def shown(done: int, rest: int) -> None:
         if progress:
-            progress(done, first + drawing.total)
+            progress(done, first + rest)
 
     runner = _Runner(network, plan, raw, truth, outcome, threads)
-    seen = runner.outcomes(drawing.faults(pilot, _PILOT), shown)
-    found = runner.outcomes(drawing.faults(drawing.main(seen), _MAIN), lambda done: shown(first + done))
+    seen = runner.outcomes(drawing.faults(pilot, _PILOT), lambda done: shown(done, drawing.expected))
+    main = drawing.main(seen)
+    found = runner.outcomes(drawing.faults(main, _MAIN), lambda done: shown(first + done, int(main.sum())))
     return Vulnerability(
         network=network.digest,
         plan=plan.digest,
@@ -187,8 +188,8 @@ class _Drawing:
         self._totals = [self._enough(members, margin, confidence) for members in self._groups]
 
     @property
-    def total(self) -> int:
-        """Faults of the second stage."""
+    def expected(self) -> int:
+        """Faults of the second stage, before anything is known; there can be some more."""
         return sum(self._totals)
 
     def _enough(self, members: list[int], margin: float, confidence: float) -> int:
@@ -210,7 +211,8 @@ class _Drawing:
         drawn = np.zeros(len(self._strata), np.int64)
         for members, total in zip(self._groups, self._totals, strict=True):
             drawn[members] = neyman_allocation(self._sizes[members], deviations[members], total, _LEAST)
-        return drawn
+        # The few that would be left out of a small stratum could be the ones that matter, and cost next to nothing.
+        return np.where(2 * drawn >= self._sizes, self._sizes, drawn)
 
     def faults(self, drawn: Ints, stage: int) -> list[FaultArray]:
         """As many different faults of each stratum, each set equally likely."""
