@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from codesign.cli_avf import avf
 from codesign.cli_campaign import campaign, faults, replay
 from codesign.cli_common import (
     BAD_INPUT,
@@ -29,6 +30,7 @@ from codesign.cli_common import (
     width_of,
     widths_of,
 )
+from codesign.cli_curve import compare, curve
 from codesign.cli_store import trials
 from codesign.errors import CodesignError, ConfigError, one_of
 
@@ -140,6 +142,9 @@ app.command()(campaign)
 app.command()(faults)
 app.command()(replay)
 app.command()(trials)
+app.command()(curve)
+app.command()(compare)
+app.command()(avf)
 
 
 @app.command()

@@ -10,9 +10,12 @@ from codesign.cli_common import (
     ActivationBits,
     Bits,
     DaskAddress,
+    DataFile,
     Json,
+    LifetimeName,
     OutFolder,
     StudyFile,
+    Targets,
     WorkerCount,
     print_json,
     workers_of,
@@ -42,10 +45,7 @@ def campaign(
             help="A study (TOML file), a project's folder, or a saved network (NPZ file).",
         ),
     ],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="`inputs` and `labels` for a project or a saved network (NPZ file).", show_default=False),
-    ] = None,
+    data: DataFile = None,
     plan: PlanFile = None,
     simulator: Annotated[
         str, typer.Option(help="`engine` (fast), `csim` (the compiled HLS project) or `reference`.")
@@ -61,19 +61,13 @@ def campaign(
         bool,
         typer.Option("--until-decided", help="End as soon as every requirement is decided; --trials are the most."),
     ] = False,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(help="Other bits than the study's, such as `accumulator`; may be repeated.", show_default=False),
-    ] = None,
+    target: Targets = None,
     ber: Ber = None,
     flips: Annotated[
         int | None,
         typer.Option(help="Instead of a rate: so many flips a trial.", min=1, show_default=False),
     ] = None,
-    lifetime: Annotated[
-        str | None,
-        typer.Option(help="`transient` or `persistent` [default: the study's, or transient].", show_default=False),
-    ] = None,
+    lifetime: LifetimeName = None,
     seed: Seed = None,
     weight_bits: Bits = None,
     activation_bits: ActivationBits = None,

@@ -1,6 +1,9 @@
 """What the commands share: options, and the way from a study file to its networks."""
 
+import csv
+import io
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +40,31 @@ ActivationBits = Annotated[
 ]
 OutFolder = Annotated[
     Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
+]
+
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="A study, or a run: data and faults for projects and networks, and the network of plans.",
+        show_default=False,
+    ),
+]
+DataFile = Annotated[
+    Path | None,
+    typer.Option("--data", help="`inputs` and `labels` of a project or a saved network (NPZ).", show_default=False),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", help="Other bits than the study's, such as `accumulator`; may be repeated.", show_default=False
+    ),
+]
+LifetimeName = Annotated[
+    str | None,
+    typer.Option(
+        "--lifetime", help="`transient` or `persistent` [default: the study's, or transient].", show_default=False
+    ),
 ]
 
 
@@ -124,3 +152,12 @@ def network_of(study: "Study", weight_bits: int | None, activation_bits: int | N
 def print_json(document: Any) -> None:
     """The one document of `--json`."""
     print(json.dumps(document, indent=1, sort_keys=True))
+
+
+def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same keys as CSV with a header; None becomes an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TRIALS, CONFIDENCE = 1000, 0.95
 """Where no study says otherwise."""
-_ARRAYS = ("inputs", "labels")
+ARRAYS = ("inputs", "labels")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def open_subject(
         protection = ProtectionPlan.load(plan, network) if plan else ProtectionPlan()
     model = faults.model()
     if data is None:
-        raise ConfigError(f"{path} has no data of its own: --data, an NPZ file with the arrays {' and '.join(_ARRAYS)}")
+        raise ConfigError(f"{path} has no data of its own: --data, an NPZ file with the arrays {' and '.join(ARRAYS)}")
     name = path.resolve().name if path.is_dir() else path.stem
     return Subject(name, network, protection, model, *load_samples(data, network), project=project)
 
@@ -211,23 +211,29 @@ def of_study(
 
 def load_samples(path: Path, network: Network) -> tuple[Ints, Ints]:
     """Raw `inputs` and `labels` of an NPZ file; real inputs are quantised. Raises ConfigError naming the file."""
+    arrays = read_samples(path)
+    try:
+        return check_samples(network, *arrays)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def read_samples(path: Path) -> tuple[ArrayLike, ArrayLike]:
+    """The arrays `inputs` and `labels` of an NPZ file. Raises ConfigError naming the file."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-            arrays = {name: np.asarray(found[name]) for name in _ARRAYS}
+            inputs, labels = (np.asarray(found[name]) for name in ARRAYS)
     except FileNotFoundError:
         raise ConfigError(f"no data file {path}") from None
     except UNREADABLE as error:
-        raise ConfigError(f"{path} is no NPZ file with the arrays {' and '.join(_ARRAYS)}: {error}") from None
-    try:
-        return check_samples(network, *arrays.values())
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path} is no NPZ file with the arrays {' and '.join(ARRAYS)}: {error}") from None
+    return inputs, labels
 
 
 def save_samples(path: Path, inputs: ArrayLike, labels: ArrayLike) -> None:
     """Write what `load_samples` reads: inputs of shape (n_samples, ...), labels of shape (n_samples,)."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(zip(_ARRAYS, map(np.asarray, (inputs, labels)), strict=True)))
+    np.savez_compressed(buffer, **dict(zip(ARRAYS, map(np.asarray, (inputs, labels)), strict=True)))
     write_atomically(path, buffer.getvalue())
 
 

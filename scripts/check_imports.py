@@ -41,8 +41,11 @@ ORDER = (
     "doctor",
     "cli_common",
     "subject",
+    "cli_subjects",
     "cli_campaign",
     "cli_store",
+    "cli_curve",
+    "cli_avf",
     "cli",
     "pytest_plugin",
 )

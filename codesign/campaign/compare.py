@@ -1,12 +1,55 @@
 """Differences between two designs."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from codesign.campaign.requirement import METRICS
+from codesign.campaign.result import CampaignResult
 from codesign.campaign.statistics import Interval, mean_interval
 from codesign.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two designs under the same trials, and what the second has more of each metric than the first."""
+
+    first: CampaignResult
+    second: CampaignResult
+    differences: dict[str, Interval]
+
+    def to_json(self) -> dict[str, Any]:
+        designs = {name: _rates(result) for name, result in (("a", self.first), ("b", self.second))}
+        return {
+            "seed": self.first.seed,
+            "trials": self.first.trials,
+            "samples": self.first.samples,
+            "confidence": self.first.confidence,
+            "fault_model": self.first.fault_model,
+            **designs,
+            "difference": {metric: interval.to_json() for metric, interval in self.differences.items()},
+        }
+
+
+def _rates(result: CampaignResult) -> dict[str, Any]:
+    digests = {"network": result.network, "plan": result.plan}
+    rates = {metric: result.interval(metric).to_json() for metric in METRICS}
+    return {**digests, "accuracy_clean": result.accuracy_clean, "verified": list(result.verified), **rates}
+
+
+def compare_results(first: CampaignResult, second: CampaignResult) -> Comparison:
+    """Second minus first in every metric. Raises ConfigError for campaigns that did not draw the same trials."""
+    for what in ("fault_model", "seed", "trials", "samples", "confidence"):
+        if (one := getattr(first, what)) != (other := getattr(second, what)):
+            raise ConfigError(f"a paired comparison needs the same {what}: {one} and {other} were given")
+    differences = {}
+    for metric, of in METRICS.items():
+        ours, theirs = of(first.counts, first.samples), of(second.counts, second.samples)
+        differences[metric] = paired_difference(theirs, ours, first.samples, first.confidence)
+    return Comparison(first, second, differences)
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, samples: int, confidence: float = 0.95) -> Interval:

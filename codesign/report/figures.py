@@ -7,7 +7,7 @@ template, where they are escaped. Matplotlib is imported when something is drawn
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup, escape
@@ -54,7 +54,7 @@ _STYLE = {
     "hatch.linewidth": 0.8,
     "figure.constrained_layout.use": True,
 }
-_WIDTH_INCHES = 6.0
+WIDTH_INCHES = 6.0
 
 # Shape and dash tell designs apart where colour does not.
 _MARKS: dict[str, dict[str, Any]] = {
@@ -71,6 +71,12 @@ _HATCHES = {
     "parameters": "\\\\\\",
     "status": "---",
 }
+
+
+def style_in(colours: Mapping[str, str]) -> dict[str, Any]:
+    """The look of the figures in real colours, by the names that the page's style sheet has for them."""
+    real = {_COLOUR[role]: colour for role, colour in colours.items()}
+    return {key: real.get(value, value) if isinstance(value, str) else value for key, value in _STYLE.items()}
 
 
 def cost_against_accuracy(result: Document) -> Markup:
@@ -204,7 +210,7 @@ def accuracy_against_ber(result: Document) -> Markup | None:
                 result["faults"]["ber"], color=_COLOUR["muted"], linewidth=1.2, zorder=1.3, label="study's BER"
             )
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: _power(value))
+        axes.xaxis.set_major_formatter(lambda value, _: power(value))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("bit error rate (BER)")
         axes.set_ylabel("accuracy")
@@ -323,7 +329,7 @@ def _short(value: float) -> str:
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
 
 
-def _power(value: float) -> str:
+def power(value: float) -> str:
     """0.0001 becomes a ten with a raised -4."""
     mantissa, _, exponent = f"{value:e}".partition("e")
     power = f"10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
@@ -342,7 +348,7 @@ def _draw(name: str, alt: str, paint: Paint, height_inches: float, titles: dict[
     from matplotlib.figure import Figure
 
     with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(_WIDTH_INCHES, height_inches))
+        figure = Figure(figsize=(WIDTH_INCHES, height_inches))
         paint(figure.subplots())
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
