@@ -231,4 +231,4 @@ def _replay_json(case: "Case", found: "Replay") -> dict[str, object]:
 
 def _print_replay(case: "Case", found: "Replay") -> None:
     print(f"{len(case.faults.faults)} faults on {case.faults.samples} samples of network '{case.network.name}'")
-    print(found.differs or f"{', '.join(found.simulators)} agree on every logit")
+    print(found.differs or f"{', '.join(found.simulators)} agree on every logit and count")

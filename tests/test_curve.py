@@ -14,7 +14,7 @@ import studies
 from hypothesis import given
 from hypothesis import strategies as st
 
-import codesign.campaign.run as run_module
+import codesign.campaign.task as task_module
 import codesign.cli as cli
 from codesign.campaign.compare import compare_results
 from codesign.campaign.curve import measure_curve, parse_rates
@@ -150,7 +150,7 @@ def test_finished_trials_are_not_run_again(
     arguments = (folder / "tiny.toml", "--trials", "20", "--out", tmp_path)
     first = document(capsys, "curve", *arguments)
     assert first["ber"] == [1e-4, 1e-3]  # the study's curve
-    monkeypatch.setattr(run_module, "open_simulator", None)
+    monkeypatch.setattr(task_module, "open_simulator", None)
     assert document(capsys, "curve", *arguments) == first
     again = document(capsys, "campaign", *arguments, "--verify", "0")  # at the study's 1e-3
     assert again["accuracy"] == first["curves"][0]["points"][1]["accuracy"]
@@ -161,7 +161,7 @@ def test_an_interrupted_curve_goes_on(
 ) -> None:
     arguments = (folder / "tiny.toml", "--ber", "1e-4,1e-3,1e-2", "--trials", "20", "--out", tmp_path / "a")
     with monkeypatch.context() as patch:
-        opened = run_module.open_simulator
+        opened = task_module.open_simulator
 
         def stops(*given: Any) -> Any:
             if len(calls) == 2:
@@ -170,7 +170,7 @@ def test_an_interrupted_curve_goes_on(
             return opened(*given)
 
         calls: list[Any] = []
-        patch.setattr(run_module, "open_simulator", stops)
+        patch.setattr(task_module, "open_simulator", stops)
         assert cli.run(["curve", *map(str, arguments)]) == cli.INTERRUPTED
         capsys.readouterr()
         calls.clear()

@@ -75,16 +75,12 @@ class Runner {
     void count(Int trial, const Outcome &outcome) {
         codesign_counts counts = flagged(outcome.flags);
         counts.correct = golden_correct_;
-        for (std::size_t k = 0; k < outcome.samples.size(); ++k) {
-            const std::int32_t sample = outcome.samples[k];
-            const Int before = golden_tops_[std::size_t(sample)], now = outcome.tops[k],
-                      label = campaign_.labels[sample];
-            if (now == before)
-                continue;
-            const std::uint8_t flags = outcome.flags.of(sample);
-            counts.correct += int(now == label) - int(before == label);
-            ++counts.sdc1;
-            counts.sdc5 += outcome.ranks[k] >= FIRST;
+        counts.sdc1 = outcome.answers.n;
+        for (const Answer *one = outcome.answers.changed, *end = one + outcome.answers.n; one != end; ++one) {
+            const Int before = golden_tops_[std::size_t(one->sample)], label = campaign_.labels[one->sample];
+            const std::uint8_t flags = outcome.flags.of(one->sample);
+            counts.correct += int(one->top == label) - int(before == label);
+            counts.sdc5 += one->rank >= FIRST;
             counts.silent += !(flags & DETECTED);
             counts.corrected -= flags == CORRECTED;
         }

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "answers.h"
+
 namespace codesign::engine {
 
 // How bytes are made of sums: into the accumulator's range, perhaps a ReLU, rounding, overflow, and the offset by
@@ -60,13 +62,6 @@ struct SomeNeurons {
 
     // The word of a slot: vectors are narrowed within parts of 128 bits.
     static int word_of(int slot) { return slot % 16 / 4 * 8 + slot / 16 * 4 + slot % 4; }
-};
-
-// What is wanted of logits: the first of the largest of each row, and how many of the row come before the one that is
-// the largest without faults, of which `golden` has the number for each sample.
-struct Ranking {
-    const std::int32_t *golden;
-    std::int32_t *tops, *ranks;
 };
 
 // A neuron's sums in all samples, with one weight changed.
@@ -143,18 +138,18 @@ struct Kernels {
     // would not be faster.
     int (*forward_some)(const DenseStep &step, const SomeNeurons &some, int first, int n, std::uint8_t *out,
                         std::int32_t *kept);
-    // The ranking of the sums of each row.
+    // The changed answers among those that the sums of each row give.
     void (*forward_tops)(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
-                         const Ranking &ranking);
+                         Answers &answers);
     // How bytes differ from the fault-free ones, where they do, and their samples counted from `first`; returns how
     // many.
     int (*column)(const ColumnStep &step, int n, std::int32_t first, std::int32_t *samples, std::int16_t *deltas);
     // Moves the rows up that differ from the golden rows of their samples, and notes those samples; returns how many.
     int (*keep_changed)(std::uint8_t *rows, int n_rows, int stride, const std::uint8_t *golden,
                         const std::int32_t *samples, std::int32_t *kept);
-    // The ranking of n values in each row of n_pad, after bringing them into 32 - spare bits.
+    // The changed answers of rows of n_pad with n values, after bringing them into 32 - spare bits.
     void (*tops)(const std::int32_t *sums, const std::int32_t *samples, int n_rows, int n, int n_pad, int spare,
-                 bool is_signed, const Ranking &ranking);
+                 bool is_signed, Answers &answers);
     // Copies runs in ascending order. 64 bytes behind each run's end may be read, and written behind its target.
     void (*gather)(const Run *runs, std::size_t n, const std::uint8_t *image, const std::uint8_t *padding,
                    std::uint8_t *operands);

@@ -170,19 +170,22 @@ int keep_changed(std::uint8_t *rows, int n_rows, int stride, const std::uint8_t 
 }
 
 void tops(const std::int32_t *sums, const std::int32_t *samples, int n_rows, int n, int n_pad, int spare,
-          bool is_signed, const Ranking &ranking) {
+          bool is_signed, Answers &answers) {
     if (n > LANES)
-        return tops_portable(sums, samples, n_rows, n, n_pad, spare, is_signed, ranking);
+        return tops_portable(sums, samples, n_rows, n, n_pad, spare, is_signed, answers);
     const __mmask16 inside = __mmask16((1u << n) - 1);
     const __m512i least = _mm512_set1_epi32(INT32_MIN);
     for (int r = 0; r < n_rows; ++r, sums += n_pad) {
         const __m512i values = _mm512_mask_mov_epi32(least, inside, into_range(load(sums), spare, is_signed));
         const __m512i largest = _mm512_set1_epi32(_mm512_reduce_max_epi32(values));
-        ranking.tops[r] = __builtin_ctz(_mm512_mask_cmpeq_epi32_mask(inside, values, largest));
-        const std::int32_t golden = ranking.golden[samples[r]];
+        const int top = __builtin_ctz(_mm512_mask_cmpeq_epi32_mask(inside, values, largest));
+        const std::int32_t golden = answers.golden[samples[r]];
+        if (top == golden)
+            continue;
         const __m512i of = _mm512_permutexvar_epi32(_mm512_set1_epi32(golden), values);
         const unsigned before = _mm512_mask_cmpeq_epi32_mask(__mmask16((1u << golden) - 1), values, of);
-        ranking.ranks[r] = __builtin_popcount(_mm512_mask_cmpgt_epi32_mask(inside, values, of) | before);
+        const int rank = __builtin_popcount(_mm512_mask_cmpgt_epi32_mask(inside, values, of) | before);
+        answers.changed[answers.n++] = {samples[r], top, rank};
     }
 }
 
@@ -499,9 +502,9 @@ inline __m512i largest_of(const __m512i (&v)[LANES]) {
 }
 
 void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
-                  const Ranking &ranking) {
+                  Answers &answers) {
     if (step.n_pad != LANES || step.spare < PLACE_BITS || !step.is_signed)
-        return forward_tops_parts<Vectors>(step, rows, samples, n, ranking);
+        return forward_tops_parts<Vectors>(step, rows, samples, n, answers);
     const __mmask16 inside = __mmask16((1u << step.neurons) - 1);
     const __m512i places = _mm512_sub_epi32(_mm512_set1_epi32(LANES - 1),
                                             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
@@ -531,13 +534,14 @@ void forward_tops(const DenseStep &step, const std::uint8_t *const *rows, const 
         const __m512i top = _mm512_sub_epi32(_mm512_set1_epi32(LANES - 1),
                                              _mm512_and_si512(largest_of(keys), _mm512_set1_epi32(LANES - 1)));
         const __mmask16 used = __mmask16((1u << some) - 1);
-        const __m512i golden = _mm512_i32gather_epi32(_mm512_loadu_si512(of), ranking.golden, 4);
-        _mm512_mask_storeu_epi32(ranking.tops + r, used, top);
-        _mm512_mask_storeu_epi32(ranking.ranks + r, used, _mm512_setzero_si512());
+        const __m512i golden = _mm512_i32gather_epi32(_mm512_loadu_si512(of), answers.golden, 4);
+        std::int32_t tops[LANES];
+        _mm512_storeu_si512(tops, top);
         for (unsigned left = _mm512_mask_cmpneq_epi32_mask(used, top, golden); left; left &= left - 1) {
             const int k = __builtin_ctz(left);
-            const __m512i key = _mm512_permutexvar_epi32(_mm512_set1_epi32(ranking.golden[of[k]]), keys[k]);
-            ranking.ranks[r + k] = __builtin_popcount(_mm512_cmpgt_epi32_mask(keys[k], key));
+            const __m512i key = _mm512_permutexvar_epi32(_mm512_set1_epi32(answers.golden[of[k]]), keys[k]);
+            const int rank = __builtin_popcount(_mm512_cmpgt_epi32_mask(keys[k], key));
+            answers.changed[answers.n++] = {of[k], tops[k], rank};
         }
     }
 }

@@ -7,7 +7,6 @@
 
 #include "kernels.h"
 #include "logarithm.h"
-#include "ranks.h"
 
 namespace codesign::engine {
 namespace {
@@ -102,16 +101,14 @@ inline int keep_changed_portable(std::uint8_t *rows, int n_rows, int stride, con
 }
 
 inline void tops_portable(const std::int32_t *sums, const std::int32_t *samples, int n_rows, int n, int n_pad,
-                          int spare, bool is_signed, const Ranking &ranking) {
+                          int spare, bool is_signed, Answers &answers) {
     for (int r = 0; r < n_rows; ++r, sums += n_pad) {
         const auto value = [&](int k) { return held(sums[k], spare, is_signed); };
-        const std::int32_t golden = ranking.golden[samples[r]];
         int top = 0;
         for (int k = 1; k < n; ++k)
             if (value(k) > value(top))
                 top = k;
-        ranking.tops[r] = top;
-        ranking.ranks[r] = top == golden ? 0 : rank_of(golden, n, value);
+        append_answer(answers, samples[r], top, n, value);
     }
 }
 
@@ -279,13 +276,12 @@ int forward_parts(const DenseStep &step, const std::uint8_t *const *rows, const 
 
 template <class Parts>
 void forward_tops_parts(const DenseStep &step, const std::uint8_t *const *rows, const std::int32_t *samples, int n,
-                        const Ranking &ranking) {
+                        Answers &answers) {
     std::int32_t scratch[TILE_ROWS * MOST_LANES];
     for (int r = 0; r < n; r += TILE_ROWS) {
         const int some = n - r < TILE_ROWS ? n - r : TILE_ROWS;
         tile_sums<Parts>(step, rows + r, samples + r, some, scratch);
-        Parts::tops(scratch, samples + r, some, step.neurons, step.n_pad, step.spare, step.is_signed,
-                    {ranking.golden, ranking.tops + r, ranking.ranks + r});
+        Parts::tops(scratch, samples + r, some, step.neurons, step.n_pad, step.spare, step.is_signed, answers);
     }
 }
 

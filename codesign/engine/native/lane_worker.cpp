@@ -15,9 +15,7 @@ template <class T>
 LaneWorker<T>::LaneWorker(const LaneContext<T> &context)
     : context_(context), tile_(context.model, context.golden, context.kernels, context.most_lanes), sums_(context),
       strikes_(context, sums_), elementwise_(context), passive_(context, elementwise_),
-      struck_(context.model.layers.size()) {
-    outcome_.flags = Flags(context.golden.n_samples);
-}
+      struck_(context.model.layers.size()), outcome_(context.golden.n_samples, context.golden.tops.data()) {}
 
 template <class T> const Outcome &LaneWorker<T>::run_drawn(const FaultSpace &space, Int trial, bool with_logits) {
     drawn_.clear();
@@ -236,13 +234,13 @@ template <class T> void LaneWorker<T>::tell(bool with_logits) {
         if (!differs_[std::size_t(lane)])
             continue;
         const std::int32_t sample = tile_.sample(lane), top = std::int32_t(tops_[std::size_t(lane)]);
-        const std::int32_t golden = context_.golden.tops[std::size_t(sample)];
         const auto logit = [&](int row) { return logits_[std::size_t(row)][lane]; };
+        append_answer(outcome_.answers, sample, top, n_out, logit);
+        if (!with_logits)
+            continue;
         outcome_.samples.push_back(sample);
-        outcome_.tops.push_back(top);
-        outcome_.ranks.push_back(top == golden ? 0 : rank_of(golden, n_out, logit));
-        for (int row = 0; with_logits && row < n_out; ++row)
-            outcome_.logits.push_back(logits_[std::size_t(row)][lane]);
+        for (int row = 0; row < n_out; ++row)
+            outcome_.logits.push_back(logit(row));
     }
 }
 

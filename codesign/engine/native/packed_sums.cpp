@@ -154,26 +154,18 @@ void PackedWorker::flip_registers(std::size_t number, std::uint8_t *bytes, int s
 void PackedWorker::finish_logits(std::size_t number) {
     const Block &block = blocks_[number];
     const bool registers = flip_ != flip_end_ && flip_->row <= jobs_.back().row;
-    const std::size_t n_samples = jobs_.size() / std::size_t(block.pixels);
+    const std::size_t n_samples = jobs_.size() / std::size_t(block.pixels), from = outcome_.samples.size();
     for (std::size_t k = 0; k < n_samples; ++k)
         outcome_.samples.push_back(std::int32_t(jobs_[k * std::size_t(block.pixels)].row / block.pixels));
+    const std::int32_t *samples = outcome_.samples.data() + from;
     if (block.pixels == 1 && block.chain.is_identity() && !registers && !with_logits_) {
-        const std::size_t from = outcome_.tops.size();
         const FixedPoint &type = block.layer->accumulator;
-        kernels_.tops(sums_.data(), outcome_.samples.data() + from, int(n_samples), block.neurons, block.n_pad,
-                      32 - type.width, type.is_signed, ranking(from));
+        kernels_.tops(sums_.data(), samples, int(n_samples), block.neurons, block.n_pad, 32 - type.width,
+                      type.is_signed, outcome_.answers);
         return;
     }
     for (std::size_t k = 0; k < n_samples; ++k)
-        finish_sample(block, outcome_.samples[outcome_.samples.size() - n_samples + k],
-                      sums_.data() + k * std::size_t(block.pixels) * std::size_t(block.n_pad));
-}
-
-// Room for the tops and ranks of the samples from number `from` of the outcome on.
-Ranking PackedWorker::ranking(std::size_t from) {
-    outcome_.tops.resize(outcome_.samples.size());
-    outcome_.ranks.resize(outcome_.samples.size());
-    return {simulator_.golden_tops().data(), outcome_.tops.data() + from, outcome_.ranks.data() + from};
+        finish_sample(block, samples[k], sums_.data() + k * std::size_t(block.pixels) * std::size_t(block.n_pad));
 }
 
 void PackedWorker::finish_sample(const Block &block, int sample, const std::int32_t *sums) {
@@ -185,9 +177,7 @@ void PackedWorker::finish_sample(const Block &block, int sample, const std::int3
         outcome_.logits.push_back(block.chain.leave(sum, flips ? masks_.data() : nullptr));
     }
     const Int *logits = outcome_.logits.data() + from;
-    outcome_.tops.push_back(top_of(logits, block.n_out));
-    const std::int32_t golden = simulator_.golden_tops()[std::size_t(sample)];
-    outcome_.ranks.push_back(rank_of(golden, block.n_out, [&](int k) { return logits[k]; }));
+    append_answer(outcome_.answers, sample, top_of(logits, block.n_out), block.n_out, [&](int k) { return logits[k]; });
     if (!with_logits_)
         outcome_.logits.resize(from);
 }

@@ -33,7 +33,8 @@ DenseStep step_of(const Block &block, const PackedParameters &parameters, const 
 
 PackedWorker::PackedWorker(const PackedSimulator &simulator)
     : simulator_(simulator), kernels_(simulator.kernels()), blocks_(simulator.blocks()),
-      block_of_(simulator.model().layers.size(), -1), struck_(blocks_.size()), rows_(blocks_.size()) {
+      block_of_(simulator.model().layers.size(), -1), struck_(blocks_.size()), rows_(blocks_.size()),
+      outcome_(simulator.n_samples(), simulator.golden_tops().data()) {
     std::size_t widest = 1;
     int n_pad = 0, k_pad = 0, neurons = 0, pixels = 0;
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
@@ -84,7 +85,6 @@ PackedWorker::PackedWorker(const PackedSimulator &simulator)
     order_.resize(adder_bits);
     deltas_.resize(adder_bits);
     masks_.resize(stages);
-    outcome_.flags = Flags(simulator.n_samples());
 }
 
 void PackedWorker::forget_trial() {
@@ -208,9 +208,7 @@ void PackedWorker::step(std::size_t number) {
         rows.n = kernels_.forward(how, pointers_.data(), touched_.data(), n, rows.bytes.data(), rows.samples.data());
         return;
     }
-    const std::size_t from = outcome_.samples.size();
-    outcome_.samples.insert(outcome_.samples.end(), touched_.begin(), touched_.end());
-    kernels_.forward_tops(how, pointers_.data(), touched_.data(), n, ranking(from));
+    kernels_.forward_tops(how, pointers_.data(), touched_.data(), n, outcome_.answers);
 }
 
 void PackedWorker::fill_rows(std::size_t number) {

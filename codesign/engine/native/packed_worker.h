@@ -146,7 +146,6 @@ class PackedWorker : public Worker {
     // Takes the flips of the registers behind one sum into `masks_`; false if there are none.
     bool gather_masks(int row, int neuron);
     void finish_logits(std::size_t number);
-    Ranking ranking(std::size_t from);
     void finish_sample(const Block &block, int sample, const std::int32_t *sums);
 
     const PackedSimulator &simulator_;

@@ -6,28 +6,38 @@
 #include <memory>
 #include <vector>
 
+#include "answers.h"
 #include "draw.h"
 #include "flags.h"
 #include "model.h"
-#include "ranks.h"
 
 namespace codesign::engine {
 
-// The samples whose logits may differ from the fault-free run, ascending: their largest logit, the first of equal
-// ones, how many logits come before the one that is the largest without faults, and if asked for the logits
-// (samples.size(), n_out). The flags are those of all samples.
+// Changed answers and flags of all samples. If logits are asked for, then also the samples whose logits may differ from
+// the fault-free run, ascending, and those, (samples.size(), n_out).
 struct Outcome {
-    std::vector<std::int32_t> samples, tops, ranks;
-    std::vector<Int> logits;
-    Flags flags;
+    // `golden` are the fault-free answers of all samples.
+    Outcome(int n_samples, const std::int32_t *golden)
+        : flags(n_samples), room_(std::size_t(n_samples)), answers{golden, room_.data(), 0} {}
+    Outcome(const Outcome &) = delete;
+    Outcome &operator=(const Outcome &) = delete;
 
     void clear() {
         samples.clear();
-        tops.clear();
-        ranks.clear();
         logits.clear();
         flags.clear();
+        answers.n = 0;
     }
+
+    std::vector<std::int32_t> samples;
+    std::vector<Int> logits;
+    Flags flags;
+
+  private:
+    std::vector<Answer> room_;
+
+  public:
+    Answers answers;
 };
 
 inline std::int32_t top_of(const Int *logits, int n_out) {
