@@ -71,3 +71,10 @@ def test_sequential_contract() -> None:
         assert row["wrong"] <= 0.2 and row["saved"] == row["leveugle"] / row["sequential"]
         assert row["sequential_p90"] >= row["sequential"] and row["interval_once"] > 0
     assert min(row["saved"] for row in rows if row["kind"] == "clear") >= 2
+
+
+@pytest.mark.slow
+def test_workers_contract() -> None:
+    rows = printed("workers.py")["rows"]
+    assert len(rows) == 2
+    assert all(row[name] > 0 for row in rows for name in ("trials_per_s", "two_over_one", "possible"))
