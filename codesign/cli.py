@@ -292,9 +292,8 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
         top = (project := Project.open(folder)).network.name
     if top and not has_report(folder):
         if source != (family := tool_family(project)):
-            raise ConfigError(
-                f"{folder} has no csynth report, and is a project for {project.options.backend}: ask for --source {family}"
-            )
+            theirs = f"is a project for {project.options.backend}"
+            raise ConfigError(f"{folder} has no csynth report and {theirs}: ask for --source {family}")
         run_csynth(project)
     found = read_report(folder, top, source)
     if found.source != source:
