@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,27 @@ def test_a_worker_that_is_killed_is_replaced(two: Processes, capsys: pytest.Capt
     assert len(killed) == 2
     assert capsys.readouterr().err.count("was ended by SIGKILL") == 2
     until(lambda: len(interpreters(os.getpid())) == 2)
+
+
+def test_an_interrupt_behind_an_answer_does_not_make_the_next_one_that_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    receive, heard = Connection.recv, iter(range(100))
+
+    def interrupted(pipe: Connection) -> Any:
+        found = receive(pipe)
+        if next(heard) == 3:
+            raise KeyboardInterrupt  # what was read is lost
+        return found
+
+    right = campaign(5000).counts
+    with Processes(1) as one:
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "recv", interrupted)
+            pieces = []
+            with pytest.raises(KeyboardInterrupt):
+                pieces.extend(spread(one, TASK, [range(5000)]))
+        for first, rows in pieces:
+            assert np.array_equal(rows, right[first : first + len(rows)])
+        assert campaign(5000, workers=one) == campaign(5000)  # which go on
 
 
 def test_an_error_of_a_worker_is_that_of_the_campaign(two: Processes) -> None:

@@ -12,6 +12,7 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.metadata import version
@@ -228,6 +229,15 @@ def _distributed() -> Any:
         ) from None
 
 
+async def _greet(address: str) -> None:
+    """Connect and part. Raises TimeoutError for what accepts but says nothing, where a client would wait for ever."""
+    distributed = _distributed()
+    arguments = distributed.Security().get_connection_args("client")
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        comm = await distributed.comm.connect(address, **arguments)
+        await comm.close()
+
+
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
     distributed, parts = _distributed(), urlsplit(address)
@@ -236,23 +246,18 @@ def _connected(address: str) -> Iterator[Client]:
     try:
         # Says at once what is wrong, where a client would try again until its time is over.
         socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS / 2).close()
-        asyncio.run(_greet(address))
+        with ThreadPoolExecutor(1) as thread:  # the caller may run a loop, as notebooks do
+            thread.submit(asyncio.run, _greet(address)).result()
         client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except TimeoutError:
+        raise WorkersError(f"cannot reach the Dask scheduler {address}: it does not answer") from None
     except (OSError, ImportError) as error:
-        why = getattr(error, "strerror", None) or str(error).partition("\n")[0] or "it does not answer"
+        why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise WorkersError(f"cannot reach the Dask scheduler {address}: {why}") from None
     try:
         yield client
     finally:
         client.close(_CONNECT_SECONDS)
-
-
-async def _greet(address: str) -> None:
-    """Raise OSError where nobody answers as Dask does; a client would wait for that for ever."""
-    distributed = _distributed()
-    arguments = distributed.Security().get_connection_args("client")
-    greeting = distributed.comm.connect(address, timeout=_CONNECT_SECONDS / 2, **arguments)
-    await (await asyncio.wait_for(greeting, _CONNECT_SECONDS / 2)).close()
 
 
 @contextmanager

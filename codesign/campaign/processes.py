@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from codesign.campaign.shards import run_shard
 from codesign.campaign.simulators import open_simulator
@@ -24,6 +24,8 @@ from codesign.errors import CodesignError, ConfigError
 from codesign.files import digest_of
 
 _POLL_SECONDS = 1.0
+# A campaign's number among those of these workers, the digest of its description, and that.
+_Given: TypeAlias = tuple[int, str, bytes]
 _PROGRAM = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -42,7 +44,7 @@ class Processes:
             raise ConfigError(f"{count} workers: at least one is needed")
         self._count, self._started = count, 0
         self._workers: dict[str, _Worker] = {}
-        self._task = ("", b"")
+        self._task: _Given = (0, "", b"")
 
     def __enter__(self) -> "Processes":
         return self
@@ -56,7 +58,7 @@ class Processes:
         if task.simulator == "csim":
             open_simulator(task.simulator, task.network, task.plan, task.raw)  # compiled once, for all
         description = task.to_bytes()
-        self._task = (digest_of(description), description)
+        self._task = (self._task[0] + 1, digest_of(description), description)
         for worker in self._workers.values():
             worker.begin(self._task)
         self._fill()
@@ -77,7 +79,8 @@ class Processes:
         self._workers[worker].submit(shard)
 
     def wait(self, *, block: bool = True) -> list[Done | Lost]:
-        spoke = wait([worker.pipe for worker in self._workers.values()], _POLL_SECONDS if block else 0)
+        pipes = [worker.pipe for worker in self._workers.values()]
+        spoke = [pipe for pipe in pipes if pipe.closed] or wait(pipes, _POLL_SECONDS if block else 0)
         found = [self._heard(name) for name, worker in list(self._workers.items()) if worker.pipe in spoke]
         self._fill()
         return [event for event in found if event]
@@ -111,15 +114,13 @@ class _Worker:
                 process_group=0,  # Ctrl-C is for this process alone
                 env={**os.environ, **_ONE_THREAD},
             )
-        self._task: object = None
-        self._given: list[tuple[object, range]] = []
+        self._campaign = 0
 
-    def begin(self, task: tuple[str, bytes]) -> None:
-        self._task = task
+    def begin(self, task: _Given) -> None:
+        self._campaign = task[0]
         self._send(task)
 
     def submit(self, shard: range) -> None:
-        self._given.append((self._task, shard))
         self._send(shard)
 
     def _send(self, what: object) -> None:
@@ -127,10 +128,16 @@ class _Worker:
             self.pipe.send(what)
 
     def answer(self) -> tuple[range, Any] | None:
-        """A shard and what became of it; None if nobody asks for it any more. Raises EOFError or OSError at its end."""
-        result = self.pipe.recv()
-        task, shard = self._given.pop(0)
-        return (shard, result) if task is self._task else None
+        """A shard and what became of it; None if nobody asks for it any more. Raises EOFError or OSError at its end.
+
+        Every answer says what it answers: an interrupt right behind the reading must not make it another shard's.
+        """
+        try:
+            campaign, shard, result = self.pipe.recv()
+        except BaseException:
+            self.pipe.close()  # an interrupt in the middle leaves half an answer, behind which nothing can be read
+            raise
+        return (shard, result) if campaign == self._campaign else None
 
     def end(self, patience_s: float = 0.0) -> str:
         """End it, if it does not end by itself, and say how it did."""
@@ -144,19 +151,19 @@ class _Worker:
 
 def serve(number: int) -> None:
     """Run what comes through the pipe of that number, until it ends."""
-    task = ("", b"")
+    task: _Given = (0, "", b"")
     with Connection(number) as pipe, suppress(EOFError, OSError):
         while True:
             given = pipe.recv()
             if isinstance(given, range):
-                pipe.send(_result(task, given))
+                pipe.send((task[0], given, _result(task, given)))
             else:
                 task = given
 
 
-def _result(task: tuple[str, bytes], shard: range) -> object:
+def _result(task: _Given, shard: range) -> object:
     try:
-        return run_shard(*task, shard.start, shard.stop)
+        return run_shard(*task[1:], shard.start, shard.stop)
     except CodesignError as error:
         return error
     except OSError as error:
