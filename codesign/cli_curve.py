@@ -65,7 +65,8 @@ def curve(
     Writes curve.csv, curve.json, curve.svg and curve.png into the run folder, whose study.sqlite keeps finished trials:
     interrupted, the same command goes on. All rates and designs share their random numbers.
     """
-    from codesign.campaign.curve import after, measure_curve, parse_rates
+    from codesign.campaign.batches import offset
+    from codesign.campaign.curve import measure_curve, parse_rates
     from codesign.cli_subjects import open_setting
     from codesign.files import write_atomically
     from codesign.progress import bar
@@ -91,7 +92,7 @@ def curve(
                     confidence=setting.confidence,
                     store=store,
                     verify=verify,
-                    progress=after(done * len(rates) * wanted, advance),
+                    progress=offset(advance, done * len(rates) * wanted),
                 )
             )
     document = _curves_json(curves, setting)
@@ -151,7 +152,7 @@ def compare(
 
 def _campaigns(setting: "Setting", trials: int, verify: int) -> "list[CampaignResult]":
     """One for each subject, from the store as far as it is there."""
-    from codesign.campaign.curve import after
+    from codesign.campaign.batches import offset
     from codesign.campaign.run import run_campaign
     from codesign.progress import bar
 
@@ -165,7 +166,7 @@ def _campaigns(setting: "Setting", trials: int, verify: int) -> "list[CampaignRe
                     confidence=setting.confidence,
                     store=store,
                     verify=verify,
-                    progress=after(done * trials, advance),
+                    progress=offset(advance, done * trials),
                 )
             )
     return results

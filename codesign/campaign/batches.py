@@ -47,7 +47,7 @@ class Batches:
         finished = 0
         for trials in ranges:
             while trials:
-                told = _offset(progress, finished)
+                told = offset(progress, finished)
                 try:
                     rows = self._batch(trials, told)
                 except Interrupted as stopped:
@@ -91,8 +91,8 @@ class Batches:
         return count(self._runner.outcome(self._space.draw(trial)), self._golden, self._truth)
 
 
-def _offset(progress: Progress | None, by: int) -> Progress:
-    """Tells `progress`, if there is one, so many more."""
+def offset(progress: Progress | None, by: int) -> Progress:
+    """Tells `progress`, if there is one, so many more: the steps of a part of the work, behind those done earlier."""
     return lambda done: progress(by + done) if progress else None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from codesign.campaign.batches import offset
 from codesign.campaign.requirement import METRICS
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
@@ -92,11 +93,6 @@ def _rate(text: str, part: str) -> float:
     return rate
 
 
-def after(before: int, progress: Callable[[int], None]) -> Callable[[int], None]:
-    """Tells `progress` the steps of a part of the work, of which `before` were done earlier."""
-    return lambda done: progress(before + done)
-
-
 def measure_curve(
     name: str,
     network: Network,
@@ -118,7 +114,6 @@ def measure_curve(
     """
     results = []
     for number, rate in enumerate(rates):
-        before = number * trials
         results.append(
             run_campaign(
                 network,
@@ -130,7 +125,7 @@ def measure_curve(
                 confidence=confidence,
                 store=store,
                 verify=verify,
-                progress=progress and after(before, progress),
+                progress=offset(progress, number * trials),
             )
         )
     return Curve(name, tuple(rates), tuple(results))

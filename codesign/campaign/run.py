@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from numpy.typing import ArrayLike
 
+from codesign.campaign.batches import offset
 from codesign.campaign.ledger import Ledger
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
@@ -76,7 +77,7 @@ def run_campaign(
         there = trials - sum(map(len, missing))
         if progress:
             progress(there)
-        told = progress and (lambda done: progress(there + done))
+        told = offset(progress, there)
         batches = spread(workers, task, missing, told) if workers else task.open(threads).run(missing, told)
         for first, rows in batches:
             if store and len(rows):
