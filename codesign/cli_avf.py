@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, On, Targets, csv_text, print_json
+from codesign.cli_common import (
+    DESIGN_HELP,
+    ActivationBits,
+    Bits,
+    DataFile,
+    Json,
+    LifetimeName,
+    On,
+    Seed,
+    Targets,
+    csv_text,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from codesign.campaign.avf import Group, Vulnerability
     from codesign.campaign.fit import Bounded
     from codesign.campaign.fit_table import Failures
-    from codesign.campaign.statistics import Interval
 
 _HOURS_A_YEAR = 24 * 365.25
 
@@ -22,7 +33,7 @@ def avf(
         str,
         typer.Argument(
             metavar="DESIGN",
-            help="A study, a run (RUN, RUN:3, RUN:unprotected), a project, a saved network (NPZ) or a plan (JSON).",
+            help=DESIGN_HELP,
         ),
     ],
     margin: Annotated[
@@ -42,7 +53,7 @@ def avf(
     data: DataFile = None,
     target: Targets = None,
     lifetime: LifetimeName = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the study's.", min=0, show_default=False)] = None,
+    seed: Seed = None,
     weight_bits: Bits = None,
     activation_bits: ActivationBits = None,
     out: Annotated[
@@ -106,6 +117,8 @@ def _row(cell: "Group") -> dict[str, object]:
 
 
 def _print_avf(name: str, found: "Vulnerability") -> None:
+    from codesign.campaign.verdict import bounds
+
     drawn = sum(outcomes.size for outcomes in found.outcomes)
     print(f"{name}: {drawn} single {found.lifetime.value} faults on {found.samples} samples, seed {found.seed}")
     print(f"AVF: share of upsets that end as {found.outcome}; intervals at {100 * found.confidence:.6g}%")
@@ -117,11 +130,7 @@ def _print_avf(name: str, found: "Vulnerability") -> None:
         print(f"\n{title:<30}{'bits':>9}{'drawn':>8}  AVF")
         for group in groups:
             label = " ".join(str(part) for part in (group.target, group.layer, group.bit) if part is not None)
-            print(f"{label:<30}{group.bits:>9}{group.drawn:>8}  {_span(group.avf)}")
-
-
-def _span(interval: "Interval") -> str:
-    return f"{interval.mean:.5f} [{interval.low:.5f}, {interval.high:.5f}]"
+            print(f"{label:<30}{group.bits:>9}{group.drawn:>8}  {bounds(group.avf)}")
 
 
 def _print_failures(found: "Failures") -> None:

@@ -8,12 +8,14 @@ import typer
 from codesign.cli_common import (
     UNMET,
     ActivationBits,
+    Ber,
     Bits,
     DaskAddress,
     DataFile,
     Json,
     LifetimeName,
     OutFolder,
+    Seed,
     StudyFile,
     Targets,
     WorkerCount,
@@ -31,10 +33,6 @@ VERIFIED_TRIALS = 20
 PlanFile = Annotated[
     Path | None, typer.Option("--plan", help="A protection plan (JSON) [default: unprotected].", show_default=False)
 ]
-Ber = Annotated[
-    float | None, typer.Option("--ber", help="Another bit error rate than the study's.", show_default=False)
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than the study's.", min=0, show_default=False)]
 
 
 def campaign(

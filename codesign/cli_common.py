@@ -42,6 +42,11 @@ OutFolder = Annotated[
     Path | None, typer.Option("--out", help="The run folder [default: runs/ and the study's name].", show_default=False)
 ]
 
+Ber = Annotated[
+    float | None, typer.Option("--ber", help="Another bit error rate than the study's.", show_default=False)
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than the study's.", min=0, show_default=False)]
+DESIGN_HELP = "A study, a run (RUN, RUN:3, RUN:unprotected), a project, a saved network (NPZ) or a plan (JSON)."
 On = Annotated[
     str | None,
     typer.Option(

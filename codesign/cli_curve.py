@@ -6,26 +6,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codesign.cli_common import ActivationBits, Bits, DataFile, Json, LifetimeName, On, Targets, csv_text, print_json
+from codesign.cli_common import (
+    DESIGN_HELP,
+    ActivationBits,
+    Ber,
+    Bits,
+    DataFile,
+    Json,
+    LifetimeName,
+    On,
+    Seed,
+    Targets,
+    csv_text,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from codesign.campaign.compare import Comparison
     from codesign.campaign.curve import Curve
     from codesign.campaign.result import CampaignResult
-    from codesign.campaign.statistics import Interval
     from codesign.cli_subjects import Setting
 
 Designs = Annotated[
     list[str],
     typer.Argument(
         metavar="DESIGN...",
-        help="A study, a run (RUN, RUN:3, RUN:unprotected), a project, a saved network (NPZ) or a plan (JSON).",
+        help=DESIGN_HELP,
     ),
 ]
 Trials = Annotated[
     int | None, typer.Option("--trials", help="Trials [default: the study's, or 1000].", min=1, show_default=False)
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Another seed than the study's.", min=0, show_default=False)]
 Verify = Annotated[
     int, typer.Option("--verify", help="Trials of each campaign that are replayed on the csim (needs g++).", min=0)
 ]
@@ -121,9 +132,7 @@ def compare(
     on: On = None,
     data: DataFile = None,
     target: Targets = None,
-    ber: Annotated[
-        float | None, typer.Option("--ber", help="Another bit error rate than the study's.", show_default=False)
-    ] = None,
+    ber: Ber = None,
     lifetime: LifetimeName = None,
     seed: Seed = None,
     verify: Verify = 0,
@@ -187,16 +196,20 @@ def _curves_json(curves: "list[Curve]", setting: "Setting") -> dict[str, object]
 
 
 def _print_curve(curve: "Curve") -> None:
+    from codesign.campaign.verdict import bounds
+
     first = curve.results[0]
     trials = f"{first.trials} trials of {first.samples} samples at each rate, seed {first.seed}"
     print(f"{curve.name}: {trials}; intervals at {100 * first.confidence:.6g}%")
     print(f"accuracy without faults {first.accuracy_clean:.4f}")
     print(f"{'BER':>10}  {'accuracy':<27}  sdc1")
     for rate, result in zip(curve.rates, curve.results, strict=True):
-        print(f"{rate:>10.6g}  {_span(result.accuracy):<27}  {_span(result.sdc1)}")
+        print(f"{rate:>10.6g}  {bounds(result.accuracy):<27}  {bounds(result.sdc1)}")
 
 
 def _print_comparison(found: "Comparison", names: list[str]) -> None:
+    from codesign.campaign.verdict import bounds
+
     first, second = found.first, found.second
     trials = f"{first.trials} trials of {first.samples} samples, seed {first.seed}"
     print(f"A: {names[0]}; B: {names[1]}; {trials}; intervals at {100 * first.confidence:.6g}%")
@@ -204,10 +217,6 @@ def _print_comparison(found: "Comparison", names: list[str]) -> None:
     print(f"{'':<10}{'A':<27}  {'B':<27}  B - A")
     for metric, difference in found.differences.items():
         print(
-            f"{metric:<10}{_span(first.interval(metric)):<27}  {_span(second.interval(metric)):<27}  "
+            f"{metric:<10}{bounds(first.interval(metric)):<27}  {bounds(second.interval(metric)):<27}  "
             f"{difference.mean:+.5f} [{difference.low:+.5f}, {difference.high:+.5f}]"
         )
-
-
-def _span(interval: "Interval") -> str:
-    return f"{interval.mean:.5f} [{interval.low:.5f}, {interval.high:.5f}]"

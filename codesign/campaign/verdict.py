@@ -45,7 +45,12 @@ class Verdict:
 
 def span(interval: Interval) -> str:
     """An interval in a line."""
-    return f"{interval.mean:.5f} [{interval.low:.5f}, {interval.high:.5f}] at {100 * interval.confidence:.6g}%"
+    return f"{bounds(interval)} at {100 * interval.confidence:.6g}%"
+
+
+def bounds(interval: Interval) -> str:
+    """An interval where its confidence is said elsewhere."""
+    return f"{interval.mean:.5f} [{interval.low:.5f}, {interval.high:.5f}]"
 
 
 def counted(number: int, what: str) -> str:
