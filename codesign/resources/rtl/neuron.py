@@ -1,0 +1,186 @@
+"""A neuron as modules: the plain one, or what exists once of a hardened one and its copies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from codesign.errors import ConfigError
+from codesign.fixed import FixedPoint, Rounding, cast
+from codesign.network import Layer
+from codesign.protection import LayerPlan
+from codesign.resources.rtl.emit import Net, View, crosses
+from codesign.resources.rtl.verilog import Module, Writer
+from codesign.resources.rtl.words import (
+    Bounds,
+    Constant,
+    Operand,
+    Sum,
+    Word,
+    adders,
+    moved,
+    summed,
+    times,
+)
+
+Cycles = Callable[[int], int]
+
+
+@dataclass(frozen=True, eq=False)
+class Arithmetic:
+    """One neuron's words: the operands it reads, the leaves of its sum, and the sum; None where that is zero."""
+
+    inputs: tuple[Operand, ...]
+    leaves: tuple[Word, ...]
+    total: Word | None
+
+    @property
+    def level(self) -> int:
+        return self.total.level if self.total else 0
+
+    @property
+    def varies(self) -> bool:
+        return not (self.total is None or isinstance(self.total, Constant))
+
+
+def arithmetic(layer: Layer, neuron: int, source: FixedPoint) -> Arithmetic:
+    """Products by constants and their balanced tree, as `codesign.network.adder_spans` has it; a zero is left out."""
+    acc = layer.acc
+    limit, bounds = Bounds.of_bits(acc.width, acc.signed), Bounds(source.min_raw, source.max_raw)
+    shift = acc.frac - source.frac - layer.w.type.frac
+    if layer.saturates or (shift < 0 and acc.rounding is not Rounding.TRN):
+        raise ConfigError(f"layer '{layer.name}': RTL is there for accumulators that truncate and wrap, not for {acc}")
+    bias = int(cast(layer.b.raw[neuron], layer.b.type, acc))
+    leaves: list[Word | None] = [Constant.of(bias) if bias else None]
+    inputs = []
+    for k, weight in enumerate(layer.w.raw[:, neuron].tolist()):
+        operand = Operand(bounds, port=f"x{k}")
+        product = _product(operand, weight, shift, limit)
+        leaves.append(product)
+        if product is not None:
+            inputs.append(operand)
+    total = _positive(summed(leaves, limit), limit)
+    return Arithmetic(tuple(inputs), tuple(leaf for leaf in leaves if leaf is not None), total)
+
+
+def _product(operand: Operand, weight: int, shift: int, limit: Bounds) -> Word | None:
+    """What a product adds to the sum; above the accumulator its bits are not computed."""
+    room = max(limit.top - shift, 1)
+    product = times(operand, weight, Bounds.of_bits(room) if shift >= 0 else None)
+    if product is None or product.lowest + shift >= limit.top:
+        return None
+    if shift < 0:  # rounding down needs the number itself
+        product = _positive(product, Bounds.of_bits(room))
+        assert product is not None
+    leaf = moved(product, shift)
+    return None if leaf.bounds == Bounds(0, 0) else leaf
+
+
+def _positive(word: Word | None, limit: Bounds) -> Word | None:
+    """A word that stands for itself: zero minus it, if it stood for its negative."""
+    if word is None or not word.minus:
+        return word
+    bounds = word.bounds.times(-1)
+    zero = Constant(Bounds(0, 0), word.lowest, word.level)
+    if bounds.top > limit.top:
+        bounds = limit
+    return Sum(bounds, word.lowest, word.level + 1, False, zero, word, True)
+
+
+# ---------------------------------------------------------------- modules
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """Modules of one neuron, under a plan: `once` exists once, `copies` are the others' modules, one a replica.
+
+    All give the sum's bits at `cycle`. `cut` is where the hardened bits begin; the accumulator's width if none are.
+    """
+
+    words: Arithmetic
+    plan: LayerPlan
+    cut: int
+    width: int
+    cycle_of: Cycles
+
+    @cached_property
+    def hardened(self) -> bool:
+        return self.cut < self.width and self.words.varies
+
+    @property
+    def crossing(self) -> list[Sum]:
+        """Adders of the tree that hand a carry to the copies, in order."""
+        below = {id(sum_) for leaf in self.words.leaves for sum_ in adders(leaf)}
+        return [s for s in adders(self.words.total) if id(s) not in below and crosses(s, self.cut)]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """What the copies read, and its bits: high parts of operands, carries of the low sum."""
+        high = View(Writer(""), self.cycle_of, self.cut)
+        spans = {f"h{k}": high.span(leaf) for k, leaf in enumerate(self.words.leaves) if not isinstance(leaf, Constant)}
+        carries = {f"c{k}": 1 for k in range(len(self.crossing))}
+        return {port: end - start for port, (start, end) in spans.items() if start < end} | carries
+
+    def once(self, cycle: int) -> Module:
+        """The plain neuron, or of a hardened one the products, the low sum and what the copies need."""
+        writer = Writer("neuron" if not self.hardened else "shared")
+        view = View(writer, self.cycle_of)
+        self._read(view)
+        if not self.hardened:
+            writer.output("y", self.width, self._sum(view, 0, self.width, cycle))
+            return writer.done()
+        for leaf in self.words.leaves:
+            self._whole(view, leaf)
+        low = View(writer, self.cycle_of, 0, self.cut, dict(view.nets), dict(view.carries))
+        if self.cut:
+            writer.output("y", self.cut, self._sum(low, 0, self.cut, cycle))
+        high = View(writer, self.cycle_of, self.cut)
+        for number, leaf in enumerate(self.words.leaves):
+            start, end = high.span(leaf)
+            if start < end and not isinstance(leaf, Constant):
+                writer.output(f"h{number}", end - start, view.bits(leaf, start, end, self.cycle_of(leaf.level)))
+        for number, adder in enumerate(self.crossing):
+            writer.output(f"c{number}", 1, low.carries[id(adder)].name)
+        return writer.done()
+
+    def copy(self, cycle: int) -> Module:
+        """The hardened bits of the sum, once. Every operand is read through the guard, in its lowest bit here;
+        where none reaches so high, a carry.
+        """
+        writer = Writer("copy")
+        view = View(writer, self.cycle_of, self.cut)
+        writer.input("guard", 1)
+        reads = [port for port in self.ports if port[0] == "h"] or ["c0"]
+        for number, leaf in enumerate(self.words.leaves):
+            start, end = view.span(leaf)
+            if isinstance(leaf, Constant):
+                continue
+            if start == end:
+                view.take(leaf, "", 0)
+                continue
+            name = self._guarded(writer, f"h{number}", end - start, reads)
+            view.take(leaf, name, self.cycle_of(leaf.level))
+        for number, adder in enumerate(self.crossing):
+            name = self._guarded(writer, f"c{number}", 1, reads)
+            view.carries[id(adder)] = Net(name, 0, 1, self.cycle_of(adder.level))
+        writer.output("y", self.width - self.cut, self._sum(view, self.cut, self.width, cycle))
+        return writer.done()
+
+    @staticmethod
+    def _guarded(writer: Writer, port: str, width: int, guarded: list[str]) -> str:
+        writer.input(port, width)
+        if port not in guarded:
+            return port
+        rest = f"{port}[{width - 1}:1], " if width > 1 else ""
+        return writer.wire(f"g_{port}", width, f"{{{rest}{port}[0] ^ guard[0]}}")
+
+    def _read(self, view: View) -> None:
+        for operand in self.words.inputs:
+            view.take(operand, view.writer.input(operand.port, operand.bounds.top), 0)
+
+    def _whole(self, view: View, word: Word) -> None:
+        for adder in adders(word):
+            view.write(adder)
+
+    def _sum(self, view: View, start: int, end: int, cycle: int) -> str:
+        return f"{end - start}'d0" if self.words.total is None else view.bits(self.words.total, start, end, cycle)
+

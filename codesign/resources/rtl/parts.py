@@ -1,0 +1,159 @@
+"""The small modules of a datapath: casts, voters, status."""
+
+from codesign.errors import ConfigError
+from codesign.fixed import FixedPoint, Overflow, Rounding
+from codesign.protection import Mechanism
+from codesign.resources.rtl.verilog import Module, Writer
+
+COUNTER_BITS = 16
+ZERO = "1'b0"
+
+
+# ---------------------------------------------------------------- casts
+
+
+def cast_module(source: FixedPoint, to: FixedPoint, *, relu: bool = False) -> Module:
+    """`y` is `x` as another type, and zero where a ReLU finds it negative."""
+    writer = Writer("relu" if relu else "cast")
+    x = writer.input("x", source.width)
+    if relu and source.signed:
+        negative: str | None = f"{x}[{source.width - 1}]"
+        if source.width == 1:
+            writer.output("y", to.width, f"{to.width}'d0")
+            return writer.done()
+        number, width, signed = f"{x}[{source.width - 2}:0]", source.width - 1, False
+    else:
+        negative, number, width, signed = None, x, source.width, source.signed
+    if source == to and negative is None:
+        writer.output("y", to.width, x)
+        return writer.done()
+    number, width = _rounded(writer, number, width, signed, source.frac - to.frac, to.rounding)
+    writer.wire("r", width, number)
+    writer.output("y", to.width, _fitted(writer, width, signed, to, negative))
+    return writer.done()
+
+
+def _rounded(
+    writer: Writer, number: str, width: int, signed: bool, dropped: int, mode: Rounding
+) -> tuple[str, int]:
+    """The number without its lowest bits (with more zeros there if negative), and its width."""
+    if dropped <= 0:
+        return (f"{{{number}, {-dropped}'d0}}" if dropped else number), width - dropped
+    writer.wire("n", max(width, dropped + 1), _extended(writer, "v", number, width, signed, max(width, dropped + 1)))
+    width = max(width, dropped + 1)
+    up = _up(f"n[{width - 1}]" if signed else ZERO, dropped, mode)
+    if up is None:
+        return f"n[{width - 1}:{dropped}]", width - dropped
+    writer.wire("up", 1, up)
+    kept = width - dropped + 1
+    writer.wire("f", kept, f"{{{f'n[{width - 1}]' if signed else ZERO}, n[{width - 1}:{dropped}]}}")
+    return f"f + {{{kept - 1}'d0, up}}" if kept > 1 else "f + up", kept
+
+
+def _up(sign: str, dropped: int, mode: Rounding) -> str | None:
+    """When the number without its lowest bits is one too small; None for never."""
+    half, rest = f"n[{dropped - 1}]", f"(|n[{dropped - 2}:0])" if dropped > 1 else ZERO
+    match mode:
+        case Rounding.TRN:
+            return None
+        case Rounding.TRN_ZERO:
+            return f"{sign} & (|n[{dropped - 1}:0])" if sign != ZERO else None
+        case Rounding.RND:
+            return half
+        case Rounding.RND_MIN_INF:
+            return f"{half} & {rest}"
+        case Rounding.RND_ZERO:
+            return f"{half} & ({sign} | {rest})"
+        case Rounding.RND_INF:
+            return f"{half} & (~{sign} | {rest})"
+        case Rounding.RND_CONV:
+            return f"{half} & (n[{dropped}] | {rest})"
+
+
+def _extended(writer: Writer, name: str, number: str, width: int, signed: bool, to: int) -> str:
+    """A number with more bits (or with fewer: the lowest ones)."""
+    writer.wire(name, width, number)
+    if to <= width:
+        return f"{name}[{to - 1}:0]"
+    return f"{{{{{to - width}{{{f'{name}[{width - 1}]' if signed else ZERO}}}}}, {name}}}"
+
+
+def _fitted(writer: Writer, width: int, signed: bool, to: FixedPoint, negative: str | None) -> str:
+    """The number `r` in the range of a type by its overflow mode, and zero where `negative`."""
+    bits = _extended(writer, "w", "r", width, signed, to.width)
+    saturates = to.overflow is not Overflow.WRAP
+    above = to.width - to.signed  # the first bit that a magnitude in the type does not have
+    over = f"(|r[{width - 1 - signed}:{above}])" if saturates and width - signed > above else None
+    sign = f"r[{width - 1}]" if signed else None
+    if not saturates or not (over or sign):
+        return f"{negative} ? {to.width}'d0 : {bits}" if negative else bits
+    writer.wire("b", to.width, bits)
+    value = "b"
+    if over and not sign:
+        value = f"{over} ? {_end(to, upper=True)} : b"
+    elif sign:
+        low = _under(width, to, above, sign)
+        value = f"{low} ? {_end(to, upper=False)} : {f'(~{sign} & {over}) ? {_end(to, upper=True)} : ' if over else ''}b"
+    return f"{negative} ? {to.width}'d0 : ({value})" if negative else value
+
+
+def _under(width: int, to: FixedPoint, above: int, sign: str) -> str:
+    """When the signed number `r` is below the type."""
+    if not to.signed:
+        return sign
+    below = f"{sign} & ~(&r[{width - 2}:{above}])" if width - 1 > above else ZERO
+    if to.overflow is Overflow.SAT_SYM and to.width > 1 and width >= to.width:
+        lowest = f"{sign} & ~(|r[{above - 1}:0])"
+        return f"(({below}) | ({lowest}))"
+    return f"({below})"
+
+
+def _end(to: FixedPoint, *, upper: bool) -> str:
+    if to.overflow is Overflow.SAT_ZERO:
+        value = 0
+    elif upper:
+        value = to.max_raw
+    else:
+        symmetric = to.overflow is Overflow.SAT_SYM and to.signed and to.width > 1
+        value = -to.max_raw if symmetric else to.min_raw
+    return f"{to.width}'d{value & ((1 << to.width) - 1)}"
+
+
+# ---------------------------------------------------------------- protection
+
+
+def voter_module(mechanism: Mechanism, width: int, low: int) -> Module:
+    """What `width` hardened bits of several copies, over `low` bits that exist once, stand for; `differ` is the flag."""
+    writer = Writer("vote")
+    copies = [writer.input(f"a{number}", width) for number in range(mechanism.copies)]
+    if mechanism is Mechanism.TMR:
+        a, b, c = copies
+        writer.output("y", width, f"({a} & {b}) | ({a} & {c}) | ({b} & {c})")
+        writer.output("differ", 1, f"|(({a} ^ {b}) | ({a} ^ {c}))")
+    elif mechanism is Mechanism.DMR:
+        a, b = copies
+        rest = f"{{{a}, {writer.input('low', low)}}}" if low else a
+        writer.output("differ", 1, f"|({a} ^ {b})")
+        writer.output("y", width + low, f"differ ? {width + low}'d0 : {rest}")
+    else:
+        raise ConfigError(f"RTL is there for tmr and dmr, not for {mechanism}")
+    return writer.done()
+
+
+def status_module(sources: int) -> Module:
+    """A layer's sticky flag and its counter of samples, which stops at its largest value."""
+    writer = Writer("status")
+    writer.clock()
+    writer.input("clear", 1)
+    writer.input("valid", 1)
+    writer.input("differ", sources)
+    full = f"{COUNTER_BITS}'d{(1 << COUNTER_BITS) - 1}"
+    writer.body += [
+        "wire raised = valid[0] & (|differ);",
+        "reg sticky; always @(posedge clk) sticky <= ~clear[0] & (sticky | raised);",
+        f"reg [{COUNTER_BITS - 1}:0] counter; always @(posedge clk) "
+        f"counter <= clear[0] ? {COUNTER_BITS}'d0 : counter + {{{COUNTER_BITS - 1}'d0, raised & (counter != {full})}};",
+    ]
+    writer.output("flag", 1, "sticky")
+    writer.output("count", COUNTER_BITS, "counter")
+    return writer.done()

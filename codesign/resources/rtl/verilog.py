@@ -1,0 +1,83 @@
+"""Verilog modules as values: what a module's text is decides its name, so that equal ones are one."""
+
+from dataclasses import dataclass, field
+
+from codesign.files import digest_of
+
+
+@dataclass(frozen=True)
+class Module:
+    """A finished module. `text` is its Verilog, `parts` the modules that it instantiates, each once."""
+
+    name: str
+    text: str
+    parts: tuple["Module", ...] = ()
+
+    def every(self) -> dict[str, "Module"]:
+        """This module and all below it, by name; the lowest ones first."""
+        found: dict[str, Module] = {}
+        for part in self.parts:
+            found |= part.every()
+        return found | {self.name: self}
+
+
+@dataclass
+class Writer:
+    """Collects a module's ports and body. Nets are vectors, also those of one bit."""
+
+    kind: str
+    ports: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+    parts: dict[str, Module] = field(default_factory=dict)
+    _names: int = 0
+    _delayed: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def input(self, name: str, width: int) -> str:
+        self.ports.append(f"input wire [{width - 1}:0] {name}")
+        return name
+
+    def output(self, name: str, width: int, value: str) -> None:
+        self.ports.append(f"output wire [{width - 1}:0] {name}")
+        self.body.append(f"assign {name} = {value};")
+
+    def wire(self, name: str, width: int, value: str) -> str:
+        self.body.append(f"wire [{width - 1}:0] {name} = {value};")
+        return name
+
+    def fresh(self) -> str:
+        """A name that no other net of the module has."""
+        self._names += 1
+        return f"s{self._names}"
+
+    def clock(self) -> None:
+        """Give the module its clock, once."""
+        if (port := "input wire clk") not in self.ports:
+            self.ports.insert(0, port)
+
+    def delayed(self, name: str, width: int, cycles: int) -> str:
+        """A net, so many cycles later."""
+        if cycles <= 0:
+            return name
+        if (key := (name, cycles)) not in self._delayed:
+            before = self.delayed(name, width, cycles - 1)
+            register = f"{name}_d{cycles}"
+            self.clock()
+            self.body.append(f"reg [{width - 1}:0] {register}; always @(posedge clk) {register} <= {before};")
+            self._delayed[key] = register
+        return self._delayed[key]
+
+    def instance(self, part: Module, name: str, **nets: str) -> None:
+        """Instantiate a module, which gets the clock if it has one."""
+        self.parts[part.name] = part
+        if "input wire clk" in part.text:
+            self.clock()
+            nets = {"clk": "clk", **nets}
+        given = ", ".join(f".{port}({net})" for port, net in nets.items())
+        self.body.append(f"{part.name} {name} ({given});")
+
+    def done(self, name: str | None = None) -> Module:
+        """The module; without a name of its own it gets one by its content."""
+        ports = ",\n  ".join(self.ports)
+        text = f"(\n  {ports}\n);\n" + "".join(f"  {line}\n" for line in self.body) + "endmodule\n"
+        name = name or f"{self.kind}_{digest_of(text)[:12]}"
+        return Module(name, f"(* keep_hierarchy *)\nmodule {name} {text}", tuple(self.parts.values()))

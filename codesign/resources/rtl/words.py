@@ -1,0 +1,194 @@
+"""Numbers in hardware: words with their ranges, and the sums that make words of words.
+
+A word has the bits [lowest, top) of a two's complement number in [low, high]; what lies below `lowest` is zero, what
+lies above `top` is the sign. Nothing here is Verilog: `emit` writes a word, or a part of its bits.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A range of integers."""
+
+    low: int
+    high: int
+
+    @classmethod
+    def of_bits(cls, bits: int, signed: bool = True) -> "Bounds":
+        return cls(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else cls(0, (1 << bits) - 1)
+
+    @property
+    def top(self) -> int:
+        """Bits of the range, with a sign bit where it reaches below zero."""
+        return max(self.high.bit_length(), (-self.low - 1).bit_length() if self.low < 0 else 0) + (self.low < 0)
+
+    def within(self, other: "Bounds") -> bool:
+        return other.low <= self.low and self.high <= other.high
+
+    def times(self, factor: int) -> "Bounds":
+        ends = self.low * factor, self.high * factor
+        return Bounds(min(ends), max(ends))
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """`level` counts the adders in a row before it. With `minus` the number meant is the negative of this one."""
+
+    bounds: Bounds
+    lowest: int = 0
+    level: int = 0
+    minus: bool = False
+
+    @property
+    def top(self) -> int:
+        return max(self.bounds.top, self.lowest + 1)
+
+    @property
+    def signed(self) -> bool:
+        return self.bounds.low < 0
+
+
+@dataclass(frozen=True, eq=False)
+class Operand(Word):
+    """A word that comes from outside, by the name of its port."""
+
+    port: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Word):
+    """A number other than zero."""
+
+    @classmethod
+    def of(cls, value: int) -> "Constant":
+        return cls(Bounds(value, value), trailing_zeros(value))
+
+    @property
+    def value(self) -> int:
+        return self.bounds.low
+
+
+@dataclass(frozen=True, eq=False)
+class Moved(Word):
+    """`of` shifted to the left by so many bits; to the right if negative, which drops bits (rounds down)."""
+
+    of: Word = Word(Bounds(0, 0))
+    by: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Word):
+    """`first` plus `second`, or minus it; modulo two to the power of `top`. `start` is the adder's lowest bit.
+
+    Below it the bits are those of `first`. Without an adder (`wired`) the upper bits are those of `second`.
+    """
+
+    first: Word = Word(Bounds(0, 0))
+    second: Word = Word(Bounds(0, 0))
+    subtracts: bool = False
+
+    @property
+    def start(self) -> int:
+        return max(self.first.lowest, self.second.lowest)
+
+    @property
+    def wired(self) -> bool:
+        return not self.subtracts and not self.first.signed and self.first.top <= self.start
+
+
+def trailing_zeros(value: int) -> int:
+    return (value & -value).bit_length() - 1 if value else 0
+
+
+def moved(word: Word, by: int) -> Word:
+    """A word shifted to the left, or to the right, which rounds down."""
+    if not by:
+        return word
+    if isinstance(word, Constant):
+        return Constant.of(word.value << by if by > 0 else word.value >> -by)
+    low, high = (b << by if by > 0 else b >> -by for b in (word.bounds.low, word.bounds.high))
+    if by < 0 and word.minus:
+        raise ValueError("a word that stands for its negative cannot be rounded")
+    return Moved(Bounds(low, high), max(word.lowest + by, 0), word.level, word.minus, word, by)
+
+
+def added(left: Word, right: Word, exact: Bounds, limit: Bounds | None = None) -> Word:
+    """The sum of two words, of which the range is known to be `exact`; one that leaves the limit wraps.
+
+    Of operands of different sign either can be the one subtracted, and the sum's sign is left to what comes next: bits
+    that lie below the other operand pass through, which only those of the minuend can.
+    """
+    first, second = sorted((left, right), key=lambda word: (word.lowest, word.minus))
+    subtracts = first.minus != second.minus
+    bounds = exact.times(-1) if first.minus else exact
+    level = max(left.level, right.level)
+    found = Sum(bounds, first.lowest, level, first.minus, first, second, subtracts)
+    if not found.wired:
+        found = replace(found, level=level + 1)
+    if limit and found.top > limit.top:
+        found = replace(found, bounds=limit)
+    return found
+
+
+def summed(words: Sequence[Word], limit: Bounds) -> Word | None:
+    """A balanced tree that splits at the largest power of two below the number of words; None is zero."""
+    rest: list[Word | None] = list(words)
+    while len(rest) > 1:
+        pairs = [_both(a, b, limit) for a, b in zip(rest[0::2], rest[1::2], strict=False)]
+        rest = pairs + rest[len(pairs) * 2 :]
+    return rest[0] if rest else None
+
+
+def _both(left: Word | None, right: Word | None, limit: Bounds) -> Word | None:
+    if left is None or right is None:
+        return left or right
+    a, b = (w.bounds.times(-1) if w.minus else w.bounds for w in (left, right))
+    return added(left, right, Bounds(a.low + b.low, a.high + b.high), limit)
+
+
+def signed_digits(value: int) -> Iterator[int]:
+    """Powers of two with signs, as few as can be, that add up to the value: its canonical signed digits."""
+    weight = 1
+    while value:
+        if value & 1:
+            digit = 2 - (value & 3)
+            yield digit * weight
+            value -= digit
+        value, weight = value >> 1, weight << 1
+
+
+def times(word: Word, factor: int, limit: Bounds | None = None) -> Word | None:
+    """A word times a constant: shifted copies of it, added in a balanced tree; None is zero."""
+    terms = [(digit, replace_sign(moved(word, abs(digit).bit_length() - 1), digit < 0)) for digit in signed_digits(factor)]
+    while len(terms) > 1:
+        pairs = [
+            (a[0] + b[0], added(a[1], b[1], word.bounds.times(a[0] + b[0]), limit))
+            for a, b in zip(terms[0::2], terms[1::2], strict=False)
+        ]
+        terms = pairs + terms[len(pairs) * 2 :]
+    return terms[0][1] if terms else None
+
+
+def replace_sign(word: Word, minus: bool) -> Word:
+    return replace(word, minus=minus) if word.minus != minus else word
+
+
+def adders(word: Word | None) -> Iterator[Sum]:
+    """Every sum that a word is made of, operands first, each once."""
+    seen: set[int] = set()
+
+    def visit(at: Word) -> Iterator[Sum]:
+        if id(at) in seen:
+            return
+        seen.add(id(at))
+        if isinstance(at, Moved):
+            yield from visit(at.of)
+        elif isinstance(at, Sum):
+            yield from visit(at.first)
+            yield from visit(at.second)
+            yield at
+
+    if word is not None:
+        yield from visit(word)
