@@ -13,6 +13,11 @@ class Module:
     text: str
     parts: tuple["Module", ...] = ()
 
+    @property
+    def stub(self) -> str:
+        """Its ports alone."""
+        return f"(* blackbox *)\n{self.text.split(');', 1)[0]});\nendmodule\n"
+
     def every(self) -> dict[str, "Module"]:
         """This module and all below it, by name; the lowest ones first."""
         found: dict[str, Module] = {}

@@ -1,0 +1,111 @@
+"""Open synthesis of a design: its RTL mapped by Yosys, counted, and its redundancy proven in the result."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codesign.network import Network
+from codesign.protection import ProtectionPlan
+from codesign.resources.estimate import CAUSES, EstimatePolicy
+from codesign.resources.mapping import Family, Mapped, map_modules, tool_version
+from codesign.resources.report import ResourceReport
+from codesign.resources.rtl import Rtl, rtl
+
+
+@dataclass
+class Occupied:
+    """Primitives of a layer; LUTs by cause."""
+
+    lut_by_cause: Counter[str] = field(default_factory=Counter)
+    ff: int = 0
+    carry: int = 0
+
+    @property
+    def lut(self) -> int:
+        return sum(self.lut_by_cause.values())
+
+    def add(self, cause: str, mapped: Mapped, modules: Mapping[str, Mapped]) -> None:
+        """A module's own primitives, and those of everything that it instantiates, under one cause."""
+        self.lut_by_cause[cause] += mapped.lut
+        self.ff += mapped.ff
+        self.carry += mapped.carry
+        for kind in mapped.cells.elements():
+            if kind in modules:
+                self.add(cause, modules[kind], modules)
+
+    def to_json(self) -> dict[str, Any]:
+        causes = {cause: self.lut_by_cause[cause] for cause in CAUSES}
+        return {"lut": self.lut, "ff": self.ff, "carry": self.carry, "lut_by_cause": causes}
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """A mapped design: the figures, those of each layer (`""` is what stands between them), and the netlists by name."""
+
+    design: Rtl
+    report: ResourceReport
+    layers: Mapping[str, Occupied]
+    modules: Mapping[str, Mapped]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report's fields, the LUTs by cause, the carry primitives, and the layers."""
+        causes = {cause: sum(layer.lut_by_cause[cause] for layer in self.layers.values()) for cause in CAUSES}
+        layers = [{"name": name, **layer.to_json()} for name, layer in self.layers.items()]
+        carry = sum(layer.carry for layer in self.layers.values())
+        return {**self.report.to_json(), "lut_by_cause": causes, "carry": carry, "layers": layers}
+
+
+def synthesise(
+    network: Network,
+    plan: ProtectionPlan,
+    *,
+    clock_ns: float = 5.0,
+    family: Family = "xc7",
+    cache: Path | None = None,
+) -> Synthesis:
+    """Write the design's RTL, map it and count. Registers cut the logic as the estimate cuts it at that clock.
+
+    Raises ConfigError for layers and mechanisms without RTL, ToolError when Yosys is missing or fails.
+    """
+    design = rtl(network, plan, EstimatePolicy().levels_per_cycle(clock_ns))
+    modules = map_modules(design.top.every(), family, cache)
+    layers = _layers(design, modules)
+    report = ResourceReport(
+        lut=sum(layer.lut for layer in layers.values()),
+        ff=sum(layer.ff for layer in layers.values()),
+        dsp=0,
+        bram_18k=0,
+        latency_cycles=design.latency,
+        ii=1,
+        clock_ns=float(clock_ns),
+        source="yosys",
+        tool_version=f"{tool_version()} {family}",
+        stage="mapped",
+    )
+    return Synthesis(design, report, layers, modules)
+
+
+def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
+    top = modules[design.top.name]
+    found = {"": Occupied(Counter(function=top.lut), top.ff, top.carry)}
+    for name, module in design.layers.items():
+        mapped, layer = modules[module.name], Occupied()
+        layer.lut_by_cause["function"] += mapped.lut
+        layer.ff, layer.carry = mapped.ff, mapped.carry
+        for instance, cell in mapped.netlist["cells"].items():
+            if cell["type"] in modules:
+                layer.add(_cause(instance), modules[cell["type"]], modules)
+        found[name] = layer
+    return found
+
+
+def _cause(instance: str) -> str:
+    """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does."""
+    part = instance.rsplit("_", 1)[-1]
+    if part == "status":
+        return "status"
+    if part == "voter":
+        return "voters"
+    return "replicas" if part.startswith("copy") and part != "copy0" else "function"
