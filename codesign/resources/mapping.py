@@ -21,7 +21,7 @@ from typing import Any, Literal
 from codesign.errors import ToolError, one_of
 from codesign.files import cache_folder, digest_of, write_atomically
 from codesign.progress import say
-from codesign.resources.rtl.verilog import Module
+from codesign.resources.rtl.verilog import KEEP, Module
 
 Family = Literal["xc7", "xcup"]
 FAMILIES: tuple[Family, ...] = ("xc7", "xcup")
@@ -34,6 +34,7 @@ read_verilog {source}
 read_verilog -lib -specify +/xilinx/cells_sim.v
 read_verilog -lib +/xilinx/cells_xtra.v
 proc
+{flatten}
 opt_expr
 opt_clean
 wreduce
@@ -88,17 +89,25 @@ def tool_version() -> str:
         ) from None
 
 
-def map_modules(modules: Mapping[str, Module], family: Family = "xc7", cache: Path | None = None) -> dict[str, Mapped]:
+def map_flat(top: Module, family: Family = "xc7", cache: Path | None = None) -> dict[str, Mapped]:
+    """A design without its hierarchy, as a tool makes it that is not told to keep it: one module, by its name."""
+    text = "".join(module.text for module in top.every().values()).replace(KEEP, "")
+    return map_modules({top.name: Module(top.name, text)}, family, cache, flat=True)
+
+
+def map_modules(
+    modules: Mapping[str, Module], family: Family = "xc7", cache: Path | None = None, *, flat: bool = False
+) -> dict[str, Mapped]:
     """Every module's netlist, by name: from the cache, or mapped now on all cores.
 
-    Raises ToolError, with the log, when Yosys fails or is missing.
+    With `flat` what a module's text holds becomes one module. Raises ToolError, with the log, when Yosys fails or is missing.
     """
     one_of("family", family, FAMILIES)
-    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, tool_version(), family)[:16]
+    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, tool_version(), family, str(flat))[:16]
     folder.mkdir(parents=True, exist_ok=True)
     missing = {name: module for name, module in modules.items() if not _file(folder, module).exists()}
     if missing:
-        _map(missing, family, folder)
+        _map(missing, family, folder, flat)
     return {name: Mapped(json.loads(gzip.decompress(_file(folder, m).read_bytes()))) for name, m in modules.items()}
 
 
@@ -107,11 +116,11 @@ def _file(folder: Path, module: Module) -> Path:
     return folder / f"{digest_of(module.text)[:32]}.json.gz"
 
 
-def _map(modules: Mapping[str, Module], family: Family, folder: Path) -> None:
+def _map(modules: Mapping[str, Module], family: Family, folder: Path, flat: bool) -> None:
     batches = _batches(modules)
     say(f"Yosys maps {len(modules)} modules")
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        waiting = [_Run(batch, family, Path(name) / str(number)) for number, batch in enumerate(batches)]
+        waiting = [_Run(batch, family, Path(name) / str(number), flat) for number, batch in enumerate(batches)]
         running: list[_Run] = []
         try:
             while waiting or running:
@@ -141,13 +150,18 @@ def _batches(modules: Mapping[str, Module]) -> list[list[Module]]:
 class _Run:
     """One Yosys process: an error ends the process, and its memory is given back."""
 
-    def __init__(self, modules: list[Module], family: Family, folder: Path) -> None:
+    def __init__(self, modules: list[Module], family: Family, folder: Path, flat: bool) -> None:
         self.modules, self.folder = modules, folder
         folder.mkdir()
         own = {module.name for module in modules}
         stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
         (folder / "source.v").write_text("".join([*stubs.values(), *(module.text for module in modules)]))
-        flow = _FLOW.format(source=folder / "source.v", family=family, result=folder / "result.json")
+        flow = _FLOW.format(
+            source=folder / "source.v",
+            family=family,
+            result=folder / "result.json",
+            flatten=f"hierarchy -top {modules[0].name}\nflatten -noscopeinfo" if flat else "",
+        )
         (folder / "flow.ys").write_text(flow)
         self.command = [sys.executable, "-c", _CHILD, str(folder / "flow.ys")]
         self.log = folder / "yosys.log"

@@ -24,12 +24,12 @@ class Rtl:
 
     Ports: `clk`, `clear` of flags and counters, `valid`, `guard` (one bit a copy, zero in operation), `x` with value k
     in the bits [k * width, (k + 1) * width); `y` in the same way, `ready`, and for each protected layer its flag and
-    its counter. `layers` are the modules of the layers, by name.
+    its counter. `layers` are the modules of the layers, `hardened` the neurons with copies of each protected layer, by name.
     """
 
     top: Module
     latency: int
-    protected: tuple[str, ...]
+    hardened: dict[str, tuple[int, ...]]
     layers: dict[str, Module]
 
 
@@ -48,9 +48,7 @@ class _Bus:
         return self.size * self.type.width
 
 
-def rtl(
-    network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_PER_CYCLE, *, taps: bool = False
-) -> Rtl:
+def rtl(network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_PER_CYCLE, *, taps: bool = False) -> Rtl:
     """The design. Raises ConfigError for what it cannot have, by name.
 
     With `taps`, for simulation, each protected layer has a port `<layer>_strike`, which is xor-ed with what its copies
@@ -82,7 +80,7 @@ class _Design:
         self.network, self.plan, self.per_cycle, self.taps = network, plan, levels_per_cycle, taps
         self.writer = Writer("top")
         self.layers: dict[str, Module] = {}
-        self.protected: list[str] = []
+        self.hardened: dict[str, tuple[int, ...]] = {}
 
     def build(self) -> Rtl:
         network, writer = self.network, self.writer
@@ -98,7 +96,7 @@ class _Design:
         found = self._registered(buses[len(network.layers) - 1])
         writer.output("y", found.bits, found.net)
         writer.output("ready", 1, writer.delayed("valid", 1, found.base))
-        return Rtl(writer.done(f"{network.name}_top"), found.base, tuple(self.protected), self.layers)
+        return Rtl(writer.done(f"{network.name}_top"), found.base, self.hardened, self.layers)
 
     # ---------------------------------------------------------------- time
 
@@ -159,7 +157,7 @@ class _Design:
         unit = UnitWriter(layer, bus.type, plan, self._cycle_of, self.taps)
         nets = {"x": bus.net}
         if unit.protected:
-            self.protected.append(layer.name)
+            self.hardened[layer.name] = tuple(j for j, neuron in enumerate(unit.neurons) if neuron.hardened)
             seen = bus.base + unit.voted_cycle
             nets |= {"guard": "guard", "clear": "clear", "valid": self.writer.delayed("valid", 1, seen)}
             if self.taps:

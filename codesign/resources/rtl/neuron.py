@@ -143,33 +143,42 @@ class Neuron:
         return writer.done()
 
     def copy(self, cycle: int) -> Module:
-        """The hardened bits of the sum, once. Every operand is read through the guard, in its lowest bit here;
-        where none reaches so high, a carry.
-        """
+        """The hardened bits of the sum, once; what it reads, it reads through the guard, in the lowest bit here."""
         writer = Writer("copy")
         view = View(writer, self.cycle_of, self.cut)
         writer.input("guard", 1)
-        reads = [port for port in self.ports if port[0] == "h"] or ["c0"]
         for number, leaf in enumerate(self.words.leaves):
             start, end = view.span(leaf)
             if isinstance(leaf, Constant):
                 continue
-            if start == end:
-                view.take(leaf, "", 0)
-                continue
-            name = self._guarded(writer, f"h{number}", end - start, reads)
+            port = f"h{number}"
+            name = self._guarded(writer, writer.input(port, end - start), end - start) if start < end else ""
             view.take(leaf, name, self.cycle_of(leaf.level))
+        marked = self._marked()
         for number, adder in enumerate(self.crossing):
-            name = self._guarded(writer, f"c{number}", 1, reads)
+            name = writer.input(f"c{number}", 1)
+            if marked.get(id(adder.first), False) == marked.get(id(adder.second), False):
+                name = self._guarded(writer, name, 1)
             view.carries[id(adder)] = Net(name, 0, 1, self.cycle_of(adder.level))
         writer.output("y", self.width - self.cut, self._sum(view, self.cut, self.width, cycle))
         return writer.done()
 
+    def _marked(self) -> dict[int, bool]:
+        """Which words of the tree the guard inverts in their lowest bit.
+
+        Two of them added cancel there, and where that bit is the only one the copy would not be held apart: then, and where
+        neither is, the carry is read through the guard as well.
+        """
+        high, crossing = View(Writer(""), self.cycle_of, self.cut), {id(adder) for adder in self.crossing}
+        found = {id(leaf): not isinstance(leaf, Constant) and high.span(leaf) != (0, 0) for leaf in self.words.leaves}
+        for adder in adders(self.words.total):
+            if id(adder) not in found:
+                either = found.get(id(adder.first), False) or found.get(id(adder.second), False)
+                found[id(adder)] = id(adder) in crossing or either
+        return found
+
     @staticmethod
-    def _guarded(writer: Writer, port: str, width: int, guarded: list[str]) -> str:
-        writer.input(port, width)
-        if port not in guarded:
-            return port
+    def _guarded(writer: Writer, port: str, width: int) -> str:
         rest = f"{port}[{width - 1}:1], " if width > 1 else ""
         return writer.wire(f"g_{port}", width, f"{{{rest}{port}[0] ^ guard[0]}}")
 
@@ -183,4 +192,3 @@ class Neuron:
 
     def _sum(self, view: View, start: int, end: int, cycle: int) -> str:
         return f"{end - start}'d0" if self.words.total is None else view.bits(self.words.total, start, end, cycle)
-

@@ -33,9 +33,7 @@ def cast_module(source: FixedPoint, to: FixedPoint, *, relu: bool = False) -> Mo
     return writer.done()
 
 
-def _rounded(
-    writer: Writer, number: str, width: int, signed: bool, dropped: int, mode: Rounding
-) -> tuple[str, int]:
+def _rounded(writer: Writer, number: str, width: int, signed: bool, dropped: int, mode: Rounding) -> tuple[str, int]:
     """The number without its lowest bits (with more zeros there if negative), and its width."""
     if dropped <= 0:
         return (f"{{{number}, {-dropped}'d0}}" if dropped else number), width - dropped
@@ -93,7 +91,9 @@ def _fitted(writer: Writer, width: int, signed: bool, to: FixedPoint, negative: 
         value = f"{over} ? {_end(to, upper=True)} : b"
     elif sign:
         low = _under(width, to, above, sign)
-        value = f"{low} ? {_end(to, upper=False)} : {f'(~{sign} & {over}) ? {_end(to, upper=True)} : ' if over else ''}b"
+        value = (
+            f"{low} ? {_end(to, upper=False)} : {f'(~{sign} & {over}) ? {_end(to, upper=True)} : ' if over else ''}b"
+        )
     return f"{negative} ? {to.width}'d0 : ({value})" if negative else value
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from codesign.files import digest_of
 
 
+KEEP = "(* keep_hierarchy *)\n"
+
+
 @dataclass(frozen=True)
 class Module:
     """A finished module. `text` is its Verilog, `parts` the modules that it instantiates, each once."""
@@ -85,4 +88,4 @@ class Writer:
         ports = ",\n  ".join(self.ports)
         text = f"(\n  {ports}\n);\n" + "".join(f"  {line}\n" for line in self.body) + "endmodule\n"
         name = name or f"{self.kind}_{digest_of(text)[:12]}"
-        return Module(name, f"(* keep_hierarchy *)\nmodule {name} {text}", tuple(self.parts.values()))
+        return Module(name, f"{KEEP}module {name} {text}", tuple(self.parts.values()))

@@ -161,7 +161,9 @@ def signed_digits(value: int) -> Iterator[int]:
 
 def times(word: Word, factor: int, limit: Bounds | None = None) -> Word | None:
     """A word times a constant: shifted copies of it, added in a balanced tree; None is zero."""
-    terms = [(digit, replace_sign(moved(word, abs(digit).bit_length() - 1), digit < 0)) for digit in signed_digits(factor)]
+    terms = [
+        (digit, replace_sign(moved(word, abs(digit).bit_length() - 1), digit < 0)) for digit in signed_digits(factor)
+    ]
     while len(terms) > 1:
         pairs = [
             (a[0] + b[0], added(a[1], b[1], word.bounds.times(a[0] + b[0]), limit))
