@@ -1,7 +1,7 @@
-"""Verilog modules mapped to a Xilinx family's primitives by Yosys: each on its own, several at a time, and only once.
+"""Verilog modules mapped to a Xilinx family's primitives by Yosys: each on its own, several at once, and only once.
 
-Adders are kept apart (`alumacc` before anything could join them into sums of many terms) and LUTs are covered by `abc`: on
-adder graphs that gives what the adders' widths add up to.
+Adders are kept apart (`alumacc` before anything could join them into sums of many terms) and LUTs are covered by
+`abc`: on adder graphs that gives what the adders' widths add up to.
 """
 
 import gzip
@@ -100,7 +100,8 @@ def map_modules(
 ) -> dict[str, Mapped]:
     """Every module's netlist, by name: from the cache, or mapped now on all cores.
 
-    With `flat` what a module's text holds becomes one module. Raises ToolError, with the log, when Yosys fails or is missing.
+    With `flat` what a module's text holds becomes one module. Raises ToolError, with the log, when Yosys fails or is
+    missing.
     """
     one_of("family", family, FAMILIES)
     folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, tool_version(), family, str(flat))[:16]

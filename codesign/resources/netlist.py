@@ -12,9 +12,12 @@ from functools import cached_property
 from codesign.errors import ReportError
 from codesign.resources.mapping import Mapped
 
-# Nets 0 and 1 are the constants; an unknown bit is taken as zero, which is what the tools make of it.
-_CONSTANTS = {"0": 0, "1": 1, "x": 0, "z": 0}
 LUTS = {**{f"LUT{k}": k for k in range(1, 7)}, "INV": 1}
+
+
+def _constants() -> dict[int | str, int]:
+    """Nets 0 and 1 are the constants; an unknown bit is taken as zero, which is what the tools make of it."""
+    return {"0": 0, "1": 1, "x": 0, "z": 0}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Netlist:
         self, modules: Mapping[str, Mapped], kind: str, path: str, outside: Mapping[str, tuple[int, ...]]
     ) -> None:
         """A module's cells, with its ports tied to nets."""
-        netlist, known = modules[kind].netlist, dict[int | str, int](_CONSTANTS)
+        netlist, known = modules[kind].netlist, _constants()
         aliases: list[tuple[int, int]] = []
         for name, port in netlist["ports"].items():
             for bit, net in zip(port["bits"], outside[name], strict=True):
@@ -65,10 +68,7 @@ class Netlist:
                     aliases.append((known[bit], net))
 
         def nets(bits: Sequence[int | str]) -> tuple[int, ...]:
-            for bit in bits:
-                if bit not in known:
-                    known[bit] = self._fresh(1)[0]
-            return tuple(known[bit] for bit in bits)
+            return tuple(self._known(bit, known) for bit in bits)
 
         for name, bits in netlist["netnames"].items():
             self.nets[path + name] = nets(bits)
@@ -77,15 +77,22 @@ class Netlist:
         for name, cell in netlist["cells"].items():
             ports = {port: nets(bits) for port, bits in cell["connections"].items()}
             if cell["type"] in modules:
-                for port, bits in ports.items():
-                    self.nets[f"{path}{name}.{port}"] = bits
-                inner = {
-                    p: ports.get(p) or self._fresh(len(v["bits"]))
-                    for p, v in modules[cell["type"]].netlist["ports"].items()
-                }
-                self._place(modules, cell["type"], f"{path}{name}.", inner)
+                self._place_instance(modules, cell["type"], f"{path}{name}.", ports)
             else:
                 self.cells.append(_primitive(path + name, cell, ports))
+
+    def _known(self, bit: int | str, known: dict[int | str, int]) -> int:
+        if bit not in known:
+            known[bit] = self._fresh(1)[0]
+        return known[bit]
+
+    def _place_instance(
+        self, modules: Mapping[str, Mapped], kind: str, path: str, given: Mapping[str, tuple[int, ...]]
+    ) -> None:
+        """A module's cells, some of its ports tied to nets."""
+        ports = modules[kind].netlist["ports"]
+        self.nets |= {f"{path}{port}": nets for port, nets in given.items()}
+        self._place(modules, kind, path, {p: given.get(p) or self._fresh(len(v["bits"])) for p, v in ports.items()})
 
     @cached_property
     def driver(self) -> dict[int, Cell]:
@@ -129,24 +136,24 @@ def _carry(values: Mapping[str, list[int]], first: int) -> dict[str, list[int]]:
     return {"O": sums, "CO": carries}
 
 
-def _carry4(values: Mapping[str, list[int]], ones: int) -> dict[str, list[int]]:
+def _carry4(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     return _carry(values, (values.get("CI") or [0])[0] | (values.get("CYINIT") or [0])[0])
 
 
-def _carry8(values: Mapping[str, list[int]], ones: int) -> dict[str, list[int]]:
+def _carry8(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     return _carry(values, (values.get("CI") or [0])[0])
 
 
-def _mux(values: Mapping[str, list[int]], ones: int) -> dict[str, list[int]]:
+def _mux(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     (a,), (b,), (select,) = values["I0"], values["I1"], values["S"]
     return {"O": [a ^ ((a ^ b) & select)]}
 
 
-def _register(values: Mapping[str, list[int]], ones: int) -> dict[str, list[int]]:
+def _register(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     return {"Q": values["D"]}
 
 
-def _buffer(values: Mapping[str, list[int]], ones: int) -> dict[str, list[int]]:
+def _buffer(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     return {"O": values["I"]}
 
 

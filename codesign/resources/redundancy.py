@@ -1,9 +1,9 @@
 """The proof that redundancy is there: in the mapped netlist every replica is a piece of hardware of its own.
 
-For each hardened neuron, between what its copies share (the parts of operands and the carries that they read, the guards)
-and what they give: no two copies give the same net, no cell works for two of them, and each copy's guard reaches
-what it gives. Behind them the voted sum and the flag depend on every copy. Optimisers that merge equal logic break one of these,
-however the netlist is arranged.
+For each hardened neuron, between what its copies share (the parts of operands and the carries that they read, the
+guards) and what they give: no two copies give the same net, no cell works for two of them, and each copy's guard
+reaches what it gives. Behind them the voted sum and the flag depend on every copy. Optimisers that merge equal logic
+break one of these, however the netlist is arranged.
 """
 
 import itertools
@@ -40,8 +40,8 @@ class _Neuron:
             # A bit that no copy computes is the shared operand's own.
             if (given[first] & given[second]) - shared or cones[first][0] & cones[second][0]:
                 raise ReportError(
-                    f"{where}: copies {first} and {second} share logic in the mapped netlist: the tool has merged them, "
-                    "and the protection is not there"
+                    f"{where}: copies {first} and {second} share logic in the mapped netlist: "
+                    "the tool has merged them, and the protection is not there"
                 )
         for copy, (_, reached) in enumerate(cones):
             if not reached & guards:

@@ -42,7 +42,7 @@ class Occupied:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """A mapped design: the figures, those of each layer (`""` is what stands between them), and the netlists by name."""
+    """A mapped design: figures, those of each layer (`""` is what stands between them), and the netlists by name."""
 
     design: Rtl
     report: ResourceReport

@@ -1,7 +1,7 @@
 """A network under a plan as one synchronous design: a new sample every cycle, registers where the logic is deep.
 
-Stages are runs of logic between registers that always stand: a layer that computes with the layers behind it. Within one,
-registers cut the logic after every so many levels, and the stage's results are registered.
+Stages are runs of logic between registers that always stand: a layer that computes with the layers behind it. Within
+one, registers cut the logic after every so many levels, and the stage's results are registered.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Rtl:
 
     Ports: `clk`, `clear` of flags and counters, `valid`, `guard` (one bit a copy, zero in operation), `x` with value k
     in the bits [k * width, (k + 1) * width); `y` in the same way, `ready`, and for each protected layer its flag and
-    its counter. `layers` are the modules of the layers, `hardened` the neurons with copies of each protected layer, by name.
+    its counter. By a layer's name: `layers` are the modules, `hardened` the neurons that have copies.
     """
 
     top: Module
@@ -56,11 +56,11 @@ def rtl(network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_P
     """
     plan.check(network)
     for layer in network.layers:
-        _check(network, layer, plan.of_layer(layer))
+        _check(layer, plan.of_layer(layer))
     return _Design(network, plan, levels_per_cycle, taps).build()
 
 
-def _check(network: Network, layer: Layer, plan: LayerPlan) -> None:
+def _check(layer: Layer, plan: LayerPlan) -> None:
     where = f"layer '{layer.name}' ({layer.kind})"
     if layer.kind not in _KINDS:
         raise ConfigError(f"{where}: RTL is there for {', '.join(sorted(_KINDS))}")

@@ -166,8 +166,8 @@ class Neuron:
     def _marked(self) -> dict[int, bool]:
         """Which words of the tree the guard inverts in their lowest bit.
 
-        Two of them added cancel there, and where that bit is the only one the copy would not be held apart: then, and where
-        neither is, the carry is read through the guard as well.
+        Two of them added cancel there, and where that bit is the only one the copy would not be held apart: then, and
+        where neither is, the carry is read through the guard as well.
         """
         high, crossing = View(Writer(""), self.cycle_of, self.cut), {id(adder) for adder in self.crossing}
         found = {id(leaf): not isinstance(leaf, Constant) and high.span(leaf) != (0, 0) for leaf in self.words.leaves}

@@ -123,7 +123,7 @@ def _end(to: FixedPoint, *, upper: bool) -> str:
 
 
 def voter_module(mechanism: Mechanism, width: int, low: int) -> Module:
-    """What `width` hardened bits of several copies, over `low` bits that exist once, stand for; `differ` is the flag."""
+    """What `width` hardened bits of several copies, over `low` bits that exist once, stand for; the flag `differ`."""
     writer = Writer("vote")
     copies = [writer.input(f"a{number}", width) for number in range(mechanism.copies)]
     if mechanism is Mechanism.TMR:

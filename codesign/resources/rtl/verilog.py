@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from codesign.files import digest_of
 
-
 KEEP = "(* keep_hierarchy *)\n"
 
 

@@ -99,6 +99,7 @@ class Sum(Word):
 
 
 def trailing_zeros(value: int) -> int:
+    """Index of the lowest set bit; 0 for zero."""
     return (value & -value).bit_length() - 1 if value else 0
 
 
@@ -132,7 +133,7 @@ def added(left: Word, right: Word, exact: Bounds, limit: Bounds | None = None) -
     return found
 
 
-def summed(words: Sequence[Word], limit: Bounds) -> Word | None:
+def summed(words: Sequence[Word | None], limit: Bounds) -> Word | None:
     """A balanced tree that splits at the largest power of two below the number of words; None is zero."""
     rest: list[Word | None] = list(words)
     while len(rest) > 1:
@@ -174,6 +175,7 @@ def times(word: Word, factor: int, limit: Bounds | None = None) -> Word | None:
 
 
 def replace_sign(word: Word, minus: bool) -> Word:
+    """The word, meant as its negative or not."""
     return replace(word, minus=minus) if word.minus != minus else word
 
 
