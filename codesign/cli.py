@@ -275,6 +275,7 @@ def doctor(as_json: Json = False) -> None:
 def _resources(what: Path, source: str) -> dict[str, Any]:
     from codesign.hls.folder import MANIFEST, Project
     from codesign.resources.estimate import estimate
+    from codesign.resources.modules import read_modules
     from codesign.resources.vendor import has_report, read_report
     from codesign.resources.vendor_run import run_csynth, tool_family
     from codesign.search.folder import RunFolder
@@ -298,7 +299,8 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
     found = read_report(folder, top, source)
     if found.source != source:
         raise ConfigError(f"{folder}: the report is of {found.source} {found.tool_version}, not of {source}")
-    return found.to_json()
+    modules = read_modules(folder, top) if found.stage == "csynth" else []
+    return {**found.to_json(), "modules": [module.to_json() for module in modules]}
 
 
 def run(arguments: list[str]) -> int:

@@ -38,7 +38,19 @@ def resources_text(report: dict[str, Any]) -> str:
     lines += [f"{name:<15} {'-' if report[name] is None else report[name]}" for name in names]
     if causes := report.get("lut_by_cause"):
         lines += [f"  LUT {name:<10} {count}" for name, count in causes.items()]
+    lines += _modules(report.get("modules", []))
     return "\n".join(lines) + "\n"
+
+
+def _modules(modules: list[dict[str, Any]]) -> list[str]:
+    """A table of a report's modules."""
+    names = ("lut", "ff", "dsp", "bram_18k", "latency_cycles", "ii")
+
+    def row(cells: tuple[Any, ...], name: str) -> str:
+        return "  " + "".join(f"{'-' if cell is None else cell:>15}" for cell in cells) + f"  {name}"
+
+    rows = [row(tuple(m[name] for name in names), m["instance"] or m["module"]) for m in modules]
+    return [row(names, "module"), *rows] if rows else []
 
 
 def outcome_text(result: dict[str, Any]) -> str:

@@ -16,6 +16,8 @@ from codesign.resources.implementation import is_utilization, read_utilization
 from codesign.resources.reading import ABSENT, Reader, Row, TextReader, content_of
 from codesign.resources.report import ResourceReport
 
+# A report's field, and what the tools call it: Vivado HLS writes DSP48E, Vitis HLS writes DSP.
+AREA = {"lut": ("LUT",), "ff": ("FF",), "dsp": ("DSP48E", "DSP"), "bram_18k": ("BRAM_18K",)}
 # Where hls4ml's own script for logic synthesis puts it.
 _AFTER_SYNTHESIS = "vivado_synth.rpt"
 
@@ -27,24 +29,30 @@ def read_report(path: Path, top: str | None = None, source: str | None = None) -
     `top`, a report of another top function is refused.
     """
     path = Path(path)
-    if path.is_dir():
-        synthesised = path / _AFTER_SYNTHESIS
-        path = synthesised if source == "vivado" and synthesised.is_file() else _find(path, top)
-    if is_utilization(path):
+    synthesised = path / _AFTER_SYNTHESIS
+    if path.is_dir() and source == "vivado" and synthesised.is_file():
+        path = synthesised
+    if path.is_file() and is_utilization(path):
         return read_utilization(path, top=top)
-    if path.suffix.lower() == ".xml" or content_of(path).lstrip().startswith(b"<"):
-        return read_csynth_xml(path, top=top)
-    return read_csynth_rpt(path, top=top)
+    return csynth_report(path, top).report(top)
+
+
+def csynth_report(path: Path, top: str | None = None) -> "CsynthXml | CsynthText":
+    """The reader of a csynth report, or of the one in a project folder."""
+    if path.is_dir():
+        path = _find(path, top)
+    xml = path.suffix.lower() == ".xml" or content_of(path).lstrip().startswith(b"<")
+    return CsynthXml(path) if xml else CsynthText(path)
 
 
 def read_csynth_xml(path: Path, *, top: str | None = None) -> ResourceReport:
     """Read `csynth.xml` or `<top>_csynth.xml`. Raises ReportError for anything else."""
-    return _Xml(path).report(top)
+    return CsynthXml(path).report(top)
 
 
 def read_csynth_rpt(path: Path, *, top: str | None = None) -> ResourceReport:
     """Read `<top>_csynth.rpt`, the text report. Raises ReportError for anything else."""
-    return _Rpt(path).report(top)
+    return CsynthText(path).report(top)
 
 
 def has_report(folder: Path) -> bool:
@@ -74,7 +82,7 @@ def _find(folder: Path, top: str | None) -> Path:
     return found[0]
 
 
-class _Xml(Reader):
+class CsynthXml(Reader):
     """`<profile>`: the figures of the top function are in sections directly below the root."""
 
     def __init__(self, path: Path) -> None:
@@ -98,11 +106,7 @@ class _Xml(Reader):
         area = self.section("AreaEstimates", "Resources")
         latency, ii = self.cycles()
         return ResourceReport(
-            lut=self.count(self.text(area, "LUT"), "LUT"),
-            ff=self.count(self.text(area, "FF"), "FF"),
-            # Vivado HLS writes DSP48E, Vitis HLS writes DSP.
-            dsp=self.count(self.text(area, "DSP48E", "DSP"), "DSP"),
-            bram_18k=self.count(self.text(area, "BRAM_18K"), "BRAM_18K"),
+            **{name: self.count(self.text(area, *tags), tags[-1]) for name, tags in AREA.items()},
             latency_cycles=latency,
             ii=ii,
             clock_ns=self.target_clock(user),
@@ -145,7 +149,7 @@ class _Xml(Reader):
         return latency, self.worst(self.text(summary, "Interval-min"), self.text(summary, "Interval-max"), "interval")
 
 
-class _Rpt(TextReader):
+class CsynthText(TextReader):
     """The text report: fixed-width tables below headings. Every table is checked for its shape."""
 
     def report(self, top: str | None) -> ResourceReport:
@@ -177,6 +181,17 @@ class _Rpt(TextReader):
         if body[:1] != ["* Summary:"]:
             raise self.error(f"no summary below '{heading}'")
         return heading, self.blocks(body[1:], heading)
+
+    def instances(self, *headings: str) -> list[list[Row]]:
+        """The table of instances in the details below the one of these headings; empty where there is none."""
+        heading, _ = self.summary(*headings)
+        rest = self.lines[self.lines.index(heading) + 1 :]
+        ends = [n for n, line in enumerate(rest) if line.startswith("== ")]
+        rest = rest[: ends[0]] if ends else rest
+        if "* Instance:" not in rest:
+            return []
+        body = [line for line in rest[rest.index("* Instance:") + 1 :] if line]
+        return [] if body[:1] == ["N/A"] else self.blocks(body, f"{heading} * Instance:")
 
     def target_clock(self) -> float | None:
         heading, blocks = self.summary("+ Timing:", "+ Timing (ns):")
