@@ -5,7 +5,6 @@ Simulating: 360 digits without faults, hls4ml's top function called by a loop in
 thread; medians, of processor time. Needs TensorFlow (the extra `train`) and a C++ compiler.
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from plain import PlainProject
-from timing import Work, machine, median_ratio, on_one_thread, processor_seconds, rates, significant, table
+from timing import Work, machine, median_ratio, on_one_thread, parser_of, processor_seconds, rates, significant, table
 
 from codesign.assets import asset
 from codesign.faults import fault_array
@@ -146,10 +145,7 @@ def as_text(document: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--quick", action="store_true", help="one compilation, short repetitions: a look, not a result")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "one compilation, short repetitions").parse_args()
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise SystemExit(f"no C++ compiler '{compiler}': install g++ (Debian: apt-get install g++) or set CXX")

@@ -5,7 +5,6 @@ changed top classes counted. The share of the peak counts the multiply-adds of o
 not: what needs no computing can bring it above one. csim (of the unprotected project) evaluates fault-free sets.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -21,7 +20,7 @@ from adapters import Compiled, Engine, open_engine, plan_for
 from digits import Task, digits_cnn, digits_mlp
 from peak import Peak
 from peer import Peer
-from timing import Work, machine, median_ratio, on_one_thread, rates, significant, table
+from timing import Work, machine, median_ratio, on_one_thread, parser_of, rates, significant, table
 
 from codesign.engine.reference import ReferenceSimulator
 from codesign.faults import FaultArray, FaultModel, FaultSpace, Target
@@ -196,10 +195,7 @@ def as_text(document: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--quick", action="store_true", help="short repetitions and no csim: a look, not a result")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "short repetitions and no csim").parse_args()
     on_one_thread()
     document = run(quick=options.quick)
     print(json.dumps(document, indent=1) if options.json else as_text(document))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from digits import ACTIVATION, Task, dense, parameters, sum_type
-from timing import on_one_thread, significant, table
+from timing import on_one_thread, parser_of, significant, table
 
 from codesign.engine.compiled import NativeEngine
 from codesign.faults import FaultModel, FaultSpace, Target
@@ -109,9 +109,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--quick", action="store_true", help="few samples and trials: a look, not a result")
+    parser = parser_of(__doc__, "few samples and trials")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     options = parser.parse_args()
     on_one_thread()

@@ -3,7 +3,6 @@
 Each is measured in fresh processes, by the clock, medians. Python itself is in every figure, and shown.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from timing import parser_of
 
 from codesign.fixed import FixedPoint
 from codesign.hls.project import write_project
@@ -74,10 +74,7 @@ def measure(repetitions: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="once each")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "once each").parse_args()
     rows = measure(1 if options.quick else 11)
     if options.json:
         print(json.dumps({"rows": rows}, indent=1))

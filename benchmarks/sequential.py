@@ -6,7 +6,6 @@ campaigns. The first knows the distance beforehand, the second the distance and 
 campaign already can fix that size.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import table
+from timing import parser_of, table
 
 from codesign.campaign.requirement import Requirement, Status
 from codesign.campaign.sampling import sample_size
@@ -126,10 +125,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few campaigns")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "few campaigns").parse_args()
     campaigns = 5 if options.quick else 100
     rows = measure(campaigns)
     print(json.dumps({"campaigns": campaigns, "rows": rows}, indent=1) if options.json else as_text(rows))

@@ -4,7 +4,6 @@ The trials come in batches as small as slow campaigns bring them, with counts th
 compress; real ones take less room. The times are by the clock and include the disk: each batch is a transaction.
 """
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from digits import digits_mlp
-from timing import on_one_thread, significant, table
+from timing import on_one_thread, parser_of, significant, table
 
 from codesign.campaign import run_campaign
 from codesign.campaign.export import Kept
@@ -117,10 +116,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--quick", action="store_true", help="few trials: a look, not a result")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "few trials").parse_args()
     on_one_thread()
     with tempfile.TemporaryDirectory() as folder:
         found = run(QUICK_TRIALS if options.quick else TRIALS, Path(folder))

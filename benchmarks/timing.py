@@ -4,6 +4,7 @@ Time is the processor time of this process, so that other work on the machine ha
 it is the time of day.
 """
 
+import argparse
 import os
 import platform
 import resource
@@ -22,6 +23,14 @@ _INSTRUCTIONS = ("sse4_2", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vn
 # Does so much of its work: so many trials, rounds, samples.
 Work = Callable[[int], Any]
 Clock = Callable[[], float]
+
+
+def parser_of(about: str | None, quick: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has; `quick` says what a quick run leaves out."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--quick", action="store_true", help=f"{quick}: a look, not a result")
+    return parser
 
 
 def on_one_thread() -> None:

@@ -4,7 +4,6 @@ Beside it, what the machine gives two processes at all: two campaigns that know 
 one alone. What is missing to two there is what its cores share.
 """
 
-import argparse
 import json
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from digits import digits_mlp
-from timing import on_one_thread, significant, table
+from timing import on_one_thread, parser_of, significant, table
 
 from codesign.campaign import run_campaign
 from codesign.campaign.processes import Processes
@@ -69,10 +68,7 @@ def as_text(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--quick", action="store_true", help="few trials: a look, not a result")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "few trials").parse_args()
     on_one_thread()
     amount = (QUICK_ROUNDS, QUICK_SECONDS) if options.quick else (ROUNDS, SECONDS)
     rows = [{"faults": name, **measured(model, *amount)} for name, model in FAULTS.items()]

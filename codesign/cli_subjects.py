@@ -16,7 +16,7 @@ from codesign.faults import FaultModel
 from codesign.hls.folder import MANIFEST, Project
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
-from codesign.subject import ARRAYS, CONFIDENCE, TRIALS, Faults, read_samples
+from codesign.subject import ARRAYS, CONFIDENCE, TRIALS, Faults, open_store, read_samples
 
 if TYPE_CHECKING:
     from codesign.study import Study
@@ -52,12 +52,7 @@ class Setting:
 
     def store(self) -> Store:
         """Where finished trials are kept."""
-        path = self.folder / "study.sqlite"
-        if self.study is None:
-            return Store(path)
-        from codesign.search.folder import identity
-
-        return Store(path, identity(self.study))
+        return open_store(self.folder, self.study)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
 from codesign.campaign.samples import check_samples
 from codesign.campaign.simulators import SimulatorName
-from codesign.campaign.store import Store
+from codesign.campaign.store import STORE_NAME, Store
 from codesign.campaign.verify import MISMATCHES, require_csim, verify
 from codesign.campaign.watch import Watch
 from codesign.campaign.workers import Workers
@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 TRIALS, CONFIDENCE = 1000, 0.95
 """Where no study says otherwise."""
 ARRAYS = ("inputs", "labels")
+
+
+def open_store(folder: Path, study: "Study | None") -> Store:
+    """The store in a run folder; a study's own belongs to it."""
+    if study is None:
+        return Store(folder / STORE_NAME)
+    from codesign.search.folder import identity
+
+    return Store(folder / STORE_NAME, identity(study))
 
 
 @dataclass(frozen=True)
@@ -94,12 +103,7 @@ class Subject:
 
     def store(self, folder: Path) -> Store:
         """The store in a run folder; a study's own belongs to it."""
-        path = folder / "study.sqlite"
-        if self.study is None:
-            return Store(path)
-        from codesign.search.folder import identity
-
-        return Store(path, identity(self.study))
+        return open_store(folder, self.study)
 
     def attack(
         self,

@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +165,23 @@ def without_seconds(document: Any) -> Any:
     if isinstance(document, dict):
         return {key: without_seconds(value) for key, value in document.items() if key != "seconds"}
     return [without_seconds(item) for item in document] if isinstance(document, list) else document
+
+
+# ---------------------------------------------------------------- processes
+
+
+def until(happened: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What it gives as soon as that is true."""
+    end = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def ended(pid: int) -> bool:
+    """A process that nobody waits for is one of the dead, too."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True

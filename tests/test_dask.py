@@ -18,7 +18,7 @@ import pytest
 import studies
 from stores import kept, stored
 from test_campaign import campaign
-from test_workers import TASK, until
+from test_workers import TASK
 
 from codesign.campaign import dask as dask_module
 from codesign.campaign.dask import DaskCluster
@@ -37,7 +37,7 @@ class Cluster:
         folder.mkdir(exist_ok=True)
         self._started: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
-        until(self.file.exists)
+        studies.until(self.file.exists)
 
     def worker(self, codesign: Path = ROOT) -> subprocess.Popen[bytes]:
         options = ("--no-nanny", "--nthreads", "1", "--local-directory", str(self.folder))
@@ -54,7 +54,7 @@ class Cluster:
     def of(self, workers: int) -> Iterator[DaskCluster]:
         """A connection, once so many workers are there."""
         with DaskCluster(str(self.file)) as cluster:
-            until(lambda: cluster.wait() or len(cluster.slots()) >= workers)
+            studies.until(lambda: cluster.wait() or len(cluster.slots()) >= workers)
             yield cluster
 
     def end(self) -> None:
@@ -107,7 +107,7 @@ def test_a_cluster_that_loses_a_worker_counts_as_one_process_does(
         found = campaign(100_000, workers=workers, store=store, progress=kill)
         assert found == campaign(100_000, threads=1)
         assert np.array_equal(kept(store, TASK.key), found.counts)
-        until(lambda: workers.wait() or len(workers.slots()) == 2)
+        studies.until(lambda: workers.wait() or len(workers.slots()) == 2)
     assert third.wait() == -signal.SIGKILL and done[-1] == 100_000
     assert "Traceback" not in capsys.readouterr().err
 
@@ -173,7 +173,7 @@ def test_a_scheduler_that_is_lost_ends_the_campaign_and_keeps_its_trials(tmp_pat
     with started(tmp_path, 1) as cluster:
         process = studies.start(*command, "--dask", cluster.file)
         store = tmp_path / "run" / "study.sqlite"
-        until(lambda: store.exists() and stored(store) > 20)
+        studies.until(lambda: store.exists() and stored(store) > 20)
         cluster.scheduler.kill()
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2

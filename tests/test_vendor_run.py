@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from networks import small_network
-from studies import COMMAND
+from studies import COMMAND, ended, until
 
 from codesign.cli import run
 from codesign.errors import ToolError
@@ -105,31 +104,14 @@ def test_a_failing_tool_shows_its_first_error_and_the_log(tmp_path: Path, tools:
         run_csynth(made)
 
 
-def ended(pids: list[int]) -> bool:
-    """Whether none of these processes runs any more; a moment is given to them."""
-    for _ in range(50):
-        alive = [pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and not _is_zombie(pid)]
-        if not alive:
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def pids_of(folder: Path, number: int) -> list[int]:
     """What the stand-in wrote down of its processes, once they all have."""
-    for _ in range(600):
+
+    def written() -> list[int]:
         found = (folder / "pids").read_text().split() if (folder / "pids").exists() else []
-        if len(found) == number:
-            return [int(pid) for pid in found]
-        time.sleep(0.1)
-    raise AssertionError("the stand-in did not start")
+        return [int(pid) for pid in found] if len(found) == number else []
+
+    return until(written)
 
 
 WITH_A_CHILD = "echo $$ >> pids; sh -c 'echo $$ >> pids; sleep 600' & wait"
@@ -140,7 +122,7 @@ def test_a_tool_that_takes_too_long_is_ended_with_its_children(tmp_path: Path, t
     stand_in(tools, "vivado_hls", WITH_A_CHILD)
     with pytest.raises(ToolError, match="took more than 1 s"):
         run_csynth(made, limit_s=1.0)
-    assert ended(pids_of(made.folder, 2))
+    until(lambda: all(map(ended, pids_of(made.folder, 2))))
 
 
 def test_ctrl_c_ends_the_tools_children(tmp_path: Path, tools: Path) -> None:
@@ -151,4 +133,4 @@ def test_ctrl_c_ends_the_tools_children(tmp_path: Path, tools: Path) -> None:
     pids = pids_of(made.folder, 2)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert ended(pids)
+    until(lambda: all(map(ended, pids)))

@@ -7,8 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -37,15 +36,6 @@ from codesign.network import forward
 TASK = Task(NETWORK, PLAN, MODEL, INPUTS, LABELS, forward(NETWORK, INPUTS)[-1])
 # Nothing here takes a minute; a test that hangs is to fail.
 PATIENCE = 60.0
-
-
-def until(happened: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """What it gives as soon as that is true."""
-    end = time.monotonic() + seconds
-    while not (found := happened()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 # ---------------------------------------------------------------- what a worker is sent
@@ -250,7 +240,7 @@ def test_a_worker_that_is_killed_is_replaced(two: Processes, capsys: pytest.Capt
     assert campaign(60_000, workers=two, progress=kill) == campaign(60_000)
     assert len(killed) == 2
     assert capsys.readouterr().err.count("was ended by SIGKILL") == 2
-    until(lambda: len(interpreters(os.getpid())) == 2)
+    studies.until(lambda: len(interpreters(os.getpid())) == 2)
 
 
 def test_an_interrupt_behind_an_answer_does_not_make_the_next_one_that_shards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,16 +297,8 @@ def running(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
     process = studies.start(
         "campaign", study, "--verify", "0", "--workers", "2", "--trials", "100000000", "--out", folder / "run"
     )
-    until(lambda: stored(folder / "run" / "study.sqlite"))
-    return process, until(lambda: interpreters(process.pid))
-
-
-def ended(pid: int) -> bool:
-    """A process that nobody waits for is one of the dead, too."""
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return True
+    studies.until(lambda: stored(folder / "run" / "study.sqlite"))
+    return process, studies.until(lambda: interpreters(process.pid))
 
 
 def same_as_alone(folder: Path) -> None:
@@ -338,7 +320,7 @@ def test_no_worker_outlives_its_campaign(tmp_path: Path, number: signal.Signals,
     assert process.returncode == code
     if number == signal.SIGINT:
         assert "interrupted; everything that was finished is kept" in errors and "Traceback" not in errors
-    until(lambda: all(map(ended, workers)), 10)
+    studies.until(lambda: all(map(studies.ended, workers)), 10)
     same_as_alone(tmp_path)
 
 

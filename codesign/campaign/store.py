@@ -12,6 +12,8 @@ from codesign.campaign.key import CampaignKey
 from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError, StoreError
 
+# In a run folder.
+STORE_NAME = "study.sqlite"
 # A message names so many of a study's changes.
 _SHOWN = 8
 FILE_DIGEST = "sha256:"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.campaign.case import load_inputs, save_inputs
-from codesign.campaign.store import FILE_DIGEST
+from codesign.campaign.store import FILE_DIGEST, STORE_NAME
 from codesign.errors import ConfigError, StoreError
 from codesign.files import digest_of, write_atomically
 from codesign.fixed import Ints
@@ -27,7 +27,7 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
-        return self.path / "study.sqlite"
+        return self.path / STORE_NAME
 
     @property
     def result_path(self) -> Path:
