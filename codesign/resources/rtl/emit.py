@@ -112,9 +112,11 @@ class View:
     def _guarded(self, word: Guarded) -> Net:
         start, end = self.span(word)
         cycle, width = self.cycle_of(word.level), end - start
-        mask = (word.mask >> start) & ((1 << width) - 1)
-        name, bits = self.writer.fresh(), self.bits(word.of, start, end, cycle)
-        self.writer.wire(name, width, f"{bits} ^ ({{{width}{{guard[0]}}}} & {width}'d{mask})")
+        known = word.of.value if isinstance(word.of, Constant) else (1 << self.span(word.of)[1]) - 1
+        zeros, ones = ((mask >> start) & ((1 << width) - 1) for mask in (word.mask & known, word.mask & ~known))
+        name, bits, guard = self.writer.fresh(), self.bits(word.of, start, end, cycle), f"{{{width}{{guard[0]}}}}"
+        raised = f" | ({guard} & {width}'d{ones})" if ones else ""  # what is zero anyway
+        self.writer.wire(name, width, f"({bits} & ~({guard} & {width}'d{zeros})){raised}")
         return self._keep(word, Net(name, start, end, cycle))
 
     def _sum(self, word: Sum) -> Net:

@@ -2,11 +2,11 @@
 
 A guard is an unknown bit of a copy's own. A net of the copy is *own* if it leaves a carry chain or a register of the
 copy that depends on the guard: what is computed from it is the copy's, whatever an optimiser knows of Boolean functions.
-A net is *inverted* if it is a shared one xor-ed with the guard, and *raw* if it is shared. Logic on raw nets alone is
-equal in all copies, and so is that on inverted ones where the guards cancel. So of the two operands of an adder, bit by
-bit, one is guarded where neither is own and both are raw or both inverted; and a raw net is guarded before a register,
-a rounding or an overflow's choice, and where it is a bit of the result. A guard on an adder's second operand costs
-nothing: it is in the adder's LUT.
+A net is *gated* if it is a shared one that the guard can make zero, and *raw* if it is shared. Logic on raw nets alone
+is equal in all copies, and of gated ones alone it can be: a tool makes it once and gates what it gives. So of the two
+operands of an adder, bit by bit, one is guarded where neither is own and both are raw or both gated; and a raw net is
+guarded before a register, a rounding or an overflow's choice, and where it is a bit of the result. A guard on an adder's
+second operand costs nothing: it is in the adder's LUT. (An exclusive or with the guard instead would be taken apart.)
 """
 
 from collections.abc import Callable, Iterable
@@ -21,26 +21,24 @@ _REACH = 128
 
 @dataclass(frozen=True)
 class _Nets:
-    """Bits of a word that are raw, inverted, own; the others are constants zero."""
+    """Bits of a word that are raw, gated, own; the others are constants zero."""
 
     raw: int = 0
-    inverted: int = 0
+    gated: int = 0
     own: int = 0
 
     def within(self, mask: int) -> "_Nets":
-        return _Nets(self.raw & mask, self.inverted & mask, self.own & mask)
+        return _Nets(self.raw & mask, self.gated & mask, self.own & mask)
 
     def moved(self, by: int) -> "_Nets":
-        return _Nets(*(m << by if by >= 0 else m >> -by for m in (self.raw, self.inverted, self.own)))
+        return _Nets(*(m << by if by >= 0 else m >> -by for m in (self.raw, self.gated, self.own)))
 
     def guarded(self, mask: int) -> "_Nets":
         kept = ~mask
-        return _Nets(
-            (self.raw & kept) | (self.inverted & mask), (self.inverted & kept) | (mask & ~self.inverted), self.own
-        )
+        return _Nets(self.raw & kept, self.gated | mask, self.own & kept)
 
     def __or__(self, other: "_Nets") -> "_Nets":
-        return _Nets(self.raw | other.raw, self.inverted | other.inverted, self.own | other.own)
+        return _Nets(self.raw | other.raw, self.gated | other.gated, self.own | other.own)
 
 
 @dataclass
@@ -96,7 +94,7 @@ class Guards:
             return nets
         for top in (word.top, self._span(word)[1]):
             above = _mask(top, _REACH)
-            nets = _Nets(*(m | (above if m >> (top - 1) & 1 else 0) for m in (nets.raw, nets.inverted, nets.own)))
+            nets = _Nets(*(m | (above if m >> (top - 1) & 1 else 0) for m in (nets.raw, nets.gated, nets.own)))
         return nets
 
     def _wrapped(self, word: Word, mask: int) -> Word:
@@ -104,13 +102,13 @@ class Guards:
         start, top = self._span(word)
         if word.signed and mask >> (top - 1):
             mask |= 1 << (top - 1)
-        mask &= _mask(start, top)
+            mask &= _mask(start, top)
         if not mask:
             return word
         if (key := (id(word), mask)) not in self._guarded:
             found = Guarded(word.bounds, word.lowest, word.level, word.minus, word, mask)
             self._guarded[key] = found
-            self._nets[id(found)] = found, self._of(word).within(_mask(start, top)).guarded(mask)
+            self._nets[id(found)] = found, self._of(word).within(_mask(0, top)).guarded(mask)
         return self._guarded[key]
 
     def _at(self, word: Word, level: int) -> Word:
@@ -121,7 +119,7 @@ class Guards:
         found = self._wrapped(found, self._of(found).raw)
         later = Moved(found.bounds, found.lowest, found.level, found.minus, found, 0)
         nets = self._of(found)
-        self._nets[id(later)] = later, _Nets(nets.raw, 0, nets.own | nets.inverted)
+        self._nets[id(later)] = later, _Nets(nets.raw, 0, nets.own | nets.gated)
         return later
 
     def _assigned(self, word: Assigned) -> Word:
@@ -132,14 +130,14 @@ class Guards:
         if rounds:
             of = self._wrapped(of, nets.raw)
         elif word.level > word.of.level and not nets.own:
-            # Of raw or inverted bits, the sign as the only one of its kind.
+            # Of raw or gated bits, the sign as the only one of its kind.
             of = self._wrapped(of, 1 << (word.of.top - 1))
         nets = self._of(of)
         whole = _mask(0, word.to.width)
         if word.level == word.of.level:
             return self._keep(word, replace(word, of=of), nets.moved(-word.dropped).within(whole))
         own = (rounds and word.of.top - word.dropped >= _CHAIN_BITS) or nets.own
-        return self._keep(word, replace(word, of=of), _Nets(own=whole) if own else _Nets(inverted=whole))
+        return self._keep(word, replace(word, of=of), _Nets(own=whole) if own else _Nets(gated=whole))
 
     def _sum(self, word: Sum) -> Word:
         first, second = self._at(word.first, word.level), self._at(word.second, word.level)
@@ -149,19 +147,19 @@ class Guards:
         if word.wired:
             return self._keep(word, replace(word, first=first, second=second), a.within(below) | b.within(adder))
         chain = end - start >= _CHAIN_BITS
-        raw, inverted = (a.raw | ~_some(a)) & (b.raw | ~_some(b)), a.inverted & b.inverted
-        needed = (raw | inverted) & adder
+        raw, gated = (a.raw | ~_some(a)) & (b.raw | ~_some(b)), a.gated & b.gated
+        needed = (raw | gated) & adder
         if chain and not word.subtracts:  # an operand that is zero there needs no logic
             needed &= _some(a) & _some(b)
         second = self._wrapped(second, needed)
         b = self._of(second)
         own = adder if chain else adder & (a.own | b.own)
-        nets = _Nets(inverted=adder & ~own, own=own) | a.within(below)
+        nets = _Nets(gated=adder & ~own, own=own) | a.within(below)
         return self._keep(word, replace(word, first=first, second=second), nets)
 
 
 def _some(nets: _Nets) -> int:
-    return nets.raw | nets.inverted | nets.own
+    return nets.raw | nets.gated | nets.own
 
 
 def _mask(start: int, end: int) -> int:

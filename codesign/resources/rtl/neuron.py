@@ -187,7 +187,8 @@ class Neuron:
         for place, adder in enumerate(self._crossing(total, leaves)):
             name, level = writer.input(f"c{place}", 1), self.cycle_of(adder.level)
             start, end = view.span(adder)
-            if end - start > 1:  # of a single bit an operand is guarded
+            # Of a single bit an operand is guarded, if it has one.
+            if end - start > 1 or not any(any(view.span(of)) for of in (adder.first, adder.second)):
                 name = writer.wire(f"g_c{place}", 1, f"{name} ^ guard[0]")
             view.carries[id(adder)] = Net(name, 0, 1, level)
         writer.output("y", self.width - self.cut, self._bits(view, total, self.cut, self.width, cycle))
