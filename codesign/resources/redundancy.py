@@ -62,7 +62,7 @@ class _Neuron:
         return {net for net in self.netlist.nets[name] if net > 1}
 
     def _shared(self) -> Iterable[int]:
-        """What the copies read: products and carries; with multipliers of their own the layer's operands and carries."""
+        """What the copies read: products and carries; with multipliers of their own operands and carries."""
         if self.multiplies:
             yield from self.netlist.nets[f"{self.layer}.x"]
         for name, nets in self.netlist.nets.items():

@@ -14,6 +14,7 @@ from codesign.network import FROM_INPUT, Kind, Layer, Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
+from codesign.resources.rtl.passive import PassiveWriter
 from codesign.resources.rtl.verilog import Module, Writer
 
 LEVELS_PER_CYCLE = 3
@@ -122,30 +123,15 @@ class _Design:
     # ---------------------------------------------------------------- layers
 
     def _passive(self, layer: Layer, entering: list[_Bus]) -> _Bus:
-        """Every value cast on its own; the values of several inputs follow each other."""
-        bus, relu = entering[0], layer.kind is Kind.RELU
-        if layer.kind is Kind.ACTIVATION and layer.settings["function"] != "linear":
-            raise ConfigError(f"layer '{layer.name}': RTL is there for the function linear")
-        if all(one.type == layer.result for one in entering) and not (relu and layer.result.signed):
-            if len(entering) == 1:
-                return bus
-            level = bus.level
-        else:
-            level = bus.level + 1
-        cycle = bus.base + self._cycle_of(level)
-        writer, nets, value = Writer("layer"), [], 0
-        for number, one in enumerate(entering):
-            port = writer.input(f"x{number}", one.bits)
-            part = cast_module(one.type, layer.result, relu=relu)
-            for k in range(one.size):
-                width = layer.result.width
-                writer.body.append(f"wire [{width - 1}:0] v{value};")
-                writer.instance(part, f"cast{value}", x=_value(port, k, one.type.width), y=f"v{value}")
-                nets.append(f"v{value}")
-                value += 1
-        writer.output("y", layer.n_out * layer.result.width, f"{{{', '.join(reversed(nets))}}}")
-        module = self._instance(layer, writer, {f"x{k}": self._at(one, cycle) for k, one in enumerate(entering)})
-        return _Bus(module, layer.result, layer.n_out, bus.base, level)
+        """All values at once, behind the logic that made them."""
+        bus = entering[0]
+        if layer.kind is Kind.RESHAPE:
+            return bus
+        types = tuple(one.type for one in entering)
+        writer, level = PassiveWriter(layer, types, self._cycle_of, bus.level).write()
+        cycle = bus.base + self._cycle_of(bus.level)
+        net = self._instance(layer, writer, {f"x{k}": self._at(one, cycle) for k, one in enumerate(entering)})
+        return _Bus(net, layer.result, layer.n_out, bus.base, level)
 
     def _unit(self, layer: Layer, entering: list[_Bus]) -> _Bus:
         """The neurons, each with its copies and voter, and the casts of their sums."""

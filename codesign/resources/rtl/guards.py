@@ -1,12 +1,15 @@
 """Where the copies of a neuron read their operands through their guards, so that no tool can merge two of them.
 
 A guard is an unknown bit of a copy's own. A net of the copy is *own* if it leaves a carry chain or a register of the
-copy that depends on the guard: what is computed from it is the copy's, whatever an optimiser knows of Boolean functions.
-A net is *gated* if it is a shared one that the guard can make zero, and *raw* if it is shared. Logic on raw nets alone
-is equal in all copies, and of gated ones alone it can be: a tool makes it once and gates what it gives. So of the two
-operands of an adder, bit by bit, one is guarded where neither is own and both are raw or both gated; and a raw net is
-guarded before a register, a rounding or an overflow's choice, and where it is a bit of the result. A guard on an adder's
-second operand costs nothing: it is in the adder's LUT. (An exclusive or with the guard instead would be taken apart.)
+copy that depends on the guard: what is computed from it is the copy's, whatever an optimiser knows of logic. A net is
+*gated* if it is a shared one that the guard can make zero, and *raw* if it is shared. Logic on raw nets alone is equal
+in all copies, and of gated ones alone it can be: a tool makes it once and gates what it gives. So of the two operands
+of an adder, bit by bit, one is guarded where neither is own and both are raw or both gated; and a raw net is guarded
+before a register, a rounding or an overflow's choice, and where it is a bit of the result. A guard on an adder's second
+operand costs nothing: it is in the adder's LUT. (An exclusive or with the guard instead would be taken apart.)
+
+Adders below `_CHAIN_BITS` bits become plain logic. A neuron of nothing else is a Boolean function of its operands and
+guards, which a tool that flattens the design may arrange as it likes: there only a hierarchy that is kept helps.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +17,6 @@ from dataclasses import dataclass, field, replace
 
 from codesign.resources.rtl.words import Assigned, Constant, Guarded, Moved, Sum, Word
 
-# Adders of fewer bits become plain logic, through which an optimiser looks.
 _CHAIN_BITS = 5
 _REACH = 128
 

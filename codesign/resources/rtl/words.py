@@ -100,13 +100,16 @@ class Sum(Word):
         return not self.subtracts and not self.first.signed and self.first.top <= self.start
 
 
+_BIT = FixedPoint(1, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Assigned(Word):
     """`of`, without its lowest `dropped` bits, rounded and brought into the range of a type as an assignment does."""
 
     of: Word = Word(Bounds(0, 0))
     dropped: int = 0
-    to: FixedPoint = FixedPoint(1, 1)
+    to: FixedPoint = _BIT
 
 
 @dataclass(frozen=True, eq=False)
