@@ -38,6 +38,7 @@ proc
 opt_expr
 opt_clean
 wreduce
+techmap -map {adders}
 alumacc
 opt
 synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run prepare:map_luts
@@ -51,6 +52,17 @@ opt_clean
 select *
 write_json -selected {result}
 """
+# An adder of its own for every sum: `alumacc` would join sums of sums, which then cost twice as much.
+_ADDERS = "".join(
+    f"""(* techmap_celltype = "${kind}" *) module one_{kind} (A, B, Y);
+  parameter A_SIGNED = 0; parameter B_SIGNED = 0; parameter A_WIDTH = 1; parameter B_WIDTH = 1; parameter Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A; input [B_WIDTH-1:0] B; output [Y_WIDTH-1:0] Y; wire [Y_WIDTH-1:0] X, CO;
+  \\$alu #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH))
+    _TECHMAP_REPLACE_ (.A(A), .B(B), .BI(1'b{minus}), .CI(1'b{minus}), .X(X), .Y(Y), .CO(CO));
+endmodule
+"""
+    for kind, minus in (("add", 0), ("sub", 1))
+)
 _CHILD = "import sys; from pyosys import libyosys as y; y.Design().run_pass('script ' + sys.argv[1])"
 
 
@@ -104,7 +116,7 @@ def map_modules(
     missing.
     """
     one_of("family", family, FAMILIES)
-    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, tool_version(), family, str(flat))[:16]
+    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, _ADDERS, tool_version(), family, str(flat))[:16]
     folder.mkdir(parents=True, exist_ok=True)
     missing = {name: module for name, module in modules.items() if not _file(folder, module).exists()}
     if missing:
@@ -157,7 +169,9 @@ class _Run:
         own = {module.name for module in modules}
         stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
         (folder / "source.v").write_text("".join([*stubs.values(), *(module.text for module in modules)]))
+        (folder / "adders.v").write_text(_ADDERS)
         flow = _FLOW.format(
+            adders=folder / "adders.v",
             source=folder / "source.v",
             family=family,
             result=folder / "result.json",

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable
 
 from codesign.errors import ReportError
-from codesign.protection import ProtectionPlan
+from codesign.protection import LayerPlan, ProtectionPlan, Scope
 from codesign.resources.netlist import Netlist
 from codesign.resources.rtl import Rtl
 
@@ -18,18 +18,19 @@ from codesign.resources.rtl import Rtl
 def check_redundancy(netlist: Netlist, design: Rtl, plan: ProtectionPlan) -> int:
     """How many copies there are. Raises ReportError naming the layer, the neuron and what is merged or missing."""
     found = 0
-    mechanisms = {layer.layer: layer.mechanism for layer in plan.layers}
+    plans = {layer.layer: layer for layer in plan.layers}
     for name, neurons in design.hardened.items():
         for neuron in neurons:
-            copies = mechanisms[name].copies
-            _Neuron(netlist, f"layer_{name}.n{neuron}", copies).check(f"layer '{name}' neuron {neuron}")
-            found += copies
+            checked = _Neuron(netlist, f"layer_{name}", neuron, plans[name])
+            checked.check(f"layer '{name}' neuron {neuron}")
+            found += checked.copies
     return found
 
 
 class _Neuron:
-    def __init__(self, netlist: Netlist, path: str, copies: int) -> None:
-        self.netlist, self.path, self.copies = netlist, path, copies
+    def __init__(self, netlist: Netlist, layer: str, neuron: int, plan: LayerPlan) -> None:
+        self.netlist, self.layer, self.path = netlist, layer, f"{layer}.n{neuron}"
+        self.copies, self.multiplies = plan.mechanism.copies, plan.scope is Scope.MAC
 
     def check(self, where: str) -> None:
         """Raise ReportError where two copies have become one, or a copy decides nothing."""
@@ -61,9 +62,12 @@ class _Neuron:
         return {net for net in self.netlist.nets[name] if net > 1}
 
     def _shared(self) -> Iterable[int]:
+        """What the copies read: products and carries; with multipliers of their own operands and carries."""
+        if self.multiplies:
+            yield from self.netlist.nets[f"{self.layer}.x"]
         for name, nets in self.netlist.nets.items():
             rest = name.removeprefix(f"{self.path}_")
-            if rest != name and rest[0] in "hc" and rest[1:].isdecimal():
+            if rest != name and rest[0] in ("c" if self.multiplies else "hc") and rest[1:].isdecimal():
                 yield from nets
 
     def _behind(self, nets: Iterable[int], stop: set[int]) -> tuple[set[str], set[int]]:

@@ -4,18 +4,22 @@ Stages are runs of logic between registers that always stand: a layer that compu
 one, registers cut the logic after every so many levels, and the stage's results are registered.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import FROM_INPUT, Kind, Layer, Network
-from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
+from codesign.resources.rtl.passive import PassiveWriter
 from codesign.resources.rtl.verilog import Module, Writer
 
 LEVELS_PER_CYCLE = 3
+# Nets by which redundancy is proven in the mapped netlist: their names stay.
+KEPT = "(* keep *)"
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,10 @@ def rtl(network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_P
 
 def _check(layer: Layer, plan: LayerPlan) -> None:
     where = f"layer '{layer.name}' ({layer.kind})"
-    if layer.kind not in _KINDS:
-        raise ConfigError(f"{where}: RTL is there for {', '.join(sorted(_KINDS))}")
-    if layer.pixels != 1 or layer.reuse_factor != 1:
+    if layer.protectable and (layer.pixels != 1 or layer.reuse_factor != 1):
         raise ConfigError(f"{where}: RTL is there for layers that are computed at once, with reuse factor 1")
     if plan.mechanism is Mechanism.RECOMPUTE and any(plan.hardened_bits):
         raise ConfigError(f"{where}: RTL is there for tmr and dmr, not for recompute")
-    if plan.scope is Scope.MAC and any(plan.hardened_bits):
-        raise ConfigError(f"{where}: RTL is there for scope adder, not for mac")
-
-
-_KINDS = (Kind.DENSE, Kind.BATCHNORM, Kind.RELU, Kind.RESHAPE, Kind.CONCATENATE, Kind.ACTIVATION)
 
 
 class _Design:
@@ -126,36 +123,21 @@ class _Design:
     # ---------------------------------------------------------------- layers
 
     def _passive(self, layer: Layer, entering: list[_Bus]) -> _Bus:
-        """Every value cast on its own; the values of several inputs follow each other."""
-        bus, relu = entering[0], layer.kind is Kind.RELU
-        if layer.kind is Kind.ACTIVATION and layer.settings["function"] != "linear":
-            raise ConfigError(f"layer '{layer.name}': RTL is there for the function linear")
-        if all(one.type == layer.result for one in entering) and not (relu and layer.result.signed):
-            if len(entering) == 1:
-                return bus
-            level = bus.level
-        else:
-            level = bus.level + 1
-        cycle = bus.base + self._cycle_of(level)
-        writer, nets, value = Writer("layer"), [], 0
-        for number, one in enumerate(entering):
-            port = writer.input(f"x{number}", one.bits)
-            part = cast_module(one.type, layer.result, relu=relu)
-            for k in range(one.size):
-                width = layer.result.width
-                writer.body.append(f"wire [{width - 1}:0] v{value};")
-                writer.instance(part, f"cast{value}", x=_value(port, k, one.type.width), y=f"v{value}")
-                nets.append(f"v{value}")
-                value += 1
-        writer.output("y", layer.n_out * layer.result.width, f"{{{', '.join(reversed(nets))}}}")
-        module = self._instance(layer, writer, {f"x{k}": self._at(one, cycle) for k, one in enumerate(entering)})
-        return _Bus(module, layer.result, layer.n_out, bus.base, level)
+        """All values at once, behind the logic that made them."""
+        bus = entering[0]
+        if layer.kind is Kind.RESHAPE:
+            return bus
+        types = tuple(one.type for one in entering)
+        writer, level = PassiveWriter(layer, types, self._cycle_of, bus.level).write()
+        cycle = bus.base + self._cycle_of(bus.level)
+        net = self._instance(layer, writer, {f"x{k}": self._at(one, cycle) for k, one in enumerate(entering)})
+        return _Bus(net, layer.result, layer.n_out, bus.base, level)
 
     def _unit(self, layer: Layer, entering: list[_Bus]) -> _Bus:
         """The neurons, each with its copies and voter, and the casts of their sums."""
-        bus, plan = self._registered(entering[0]), self.plan.of_layer(layer)
-        unit = UnitWriter(layer, bus.type, plan, self._cycle_of, self.taps)
-        nets = {"x": bus.net}
+        buses, plan = [self._registered(bus) for bus in entering], self.plan.of_layer(layer)
+        unit = UnitWriter(layer, tuple(bus.type for bus in buses), plan, self._cycle_of, self.taps)
+        bus, nets = buses[0], dict(zip(unit.ports, (bus.net for bus in buses), strict=True))
         if unit.protected:
             self.hardened[layer.name] = tuple(j for j, neuron in enumerate(unit.neurons) if neuron.hardened)
             seen = bus.base + unit.voted_cycle
@@ -187,11 +169,11 @@ class UnitWriter:
     """A layer that computes, in one piece."""
 
     def __init__(
-        self, layer: Layer, source: FixedPoint, plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool
+        self, layer: Layer, sources: tuple[FixedPoint, ...], plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool
     ) -> None:
-        self.layer, self.source, self.plan, self.cycle_of, self.taps = layer, source, plan, cycle_of, taps
+        self.layer, self.sources, self.plan, self.cycle_of, self.taps = layer, sources, plan, cycle_of, taps
         self._tapped = 0
-        every = [arithmetic(layer, j, source) for j in range(layer.neurons)]
+        every = [arithmetic(layer, j, sources) for j in range(layer.neurons)]
         width = layer.acc.width
         self.neurons = [
             Neuron(words, plan, width - bits, width, cycle_of)
@@ -202,6 +184,11 @@ class UnitWriter:
     @property
     def protected(self) -> bool:
         return any(neuron.hardened for neuron in self.neurons)
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """What the layer reads: all its values, or those of each of an addition's tensors."""
+        return ("x",) if self.layer.has_weights else ("x0", "x1")
 
     @property
     def copied_bits(self) -> int:
@@ -218,7 +205,8 @@ class UnitWriter:
 
     def write(self) -> Writer:
         writer, layer = Writer("layer"), self.layer
-        writer.input("x", layer.n_in * self.source.width)
+        for port, shape, source in zip(self.ports, layer.in_shapes, self.sources, strict=True):
+            writer.input(port, math.prod(shape) * source.width)
         if self.protected:
             for name, width in (("guard", 3), ("clear", 1), ("valid", 1)):
                 writer.input(name, width)
@@ -246,17 +234,19 @@ class UnitWriter:
             wires.append(f"wire [{width - 1}:0] n{j};")
             writer.instance(once, f"n{j}_neuron", **reads, y=f"n{j}")
             return
-        copy = neuron.copy(self.voted_cycle)
         nets = {port: f"n{j}_{port}" for port in neuron.ports}
-        wires += [f"wire [{bits - 1}:0] n{j}_{port};" for port, bits in neuron.ports.items()]
+        wires += [f"{KEPT} wire [{bits - 1}:0] n{j}_{port};" for port, bits in neuron.ports.items()]
         low = {"y": f"n{j}_low"} if cut else {}
         if cut:
             wires.append(f"wire [{cut - 1}:0] n{j}_low;")
         writer.instance(once, f"n{j}_shared", **reads, **nets, **low)
         votes: dict[str, str] = {}
         for r in range(self.plan.mechanism.copies):
-            wires.append(f"wire [{width - cut - 1}:0] n{j}_y{r};")
-            writer.instance(copy, f"n{j}_copy{r}", guard=f"guard[{r}]", **nets, y=f"n{j}_y{r}")
+            wires.append(f"{KEPT} wire [{width - cut - 1}:0] n{j}_y{r};")
+            operands, fed = neuron.reads(r)
+            given = {p: reads[p] for p in operands} | {p: nets[p] for p in fed}
+            copy = neuron.copy(self.voted_cycle, r)
+            writer.instance(copy, f"n{j}_copy{r}", guard=f"guard[{r}]", **given, y=f"n{j}_y{r}")
             votes[f"a{r}"] = f"n{j}_y{r}" + self._strike(width - cut)
         self._vote(writer, j, neuron, votes)
 
@@ -271,7 +261,7 @@ class UnitWriter:
         whole = self.plan.mechanism is Mechanism.DMR
         voter = voter_module(self.plan.mechanism, width - cut, cut if whole else 0)
         bits = width if whole else width - cut
-        writer.body += [f"wire n{j}_differ;", f"wire [{bits - 1}:0] n{j}_voted;"]
+        writer.body += [f"{KEPT} wire n{j}_differ;", f"{KEPT} wire [{bits - 1}:0] n{j}_voted;"]
         if whole and cut:
             votes = {**votes, "low": f"n{j}_low"}
         writer.instance(voter, f"n{j}_voter", **votes, y=f"n{j}_voted", differ=f"n{j}_differ")
@@ -279,8 +269,9 @@ class UnitWriter:
         writer.wire(f"n{j}", width, joined)
 
     def _operand(self, neuron: int, port: str) -> str:
-        k = neuron if self.layer.per_channel else int(port.removeprefix("x"))
-        return _value("x", k, self.source.width)
+        if not self.layer.has_weights:
+            return _value(port, neuron, self.sources[self.ports.index(port)].width)
+        return _value("x", neuron if self.layer.per_channel else int(port.removeprefix("x")), self.sources[0].width)
 
     def _casts(self, writer: Writer) -> None:
         layer, cycles = self.layer, self.cycle_of(self.level) - self.voted_cycle

@@ -8,8 +8,9 @@ A negative word that ends below the cut has its sign in the high views as well, 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from codesign.resources.rtl.parts import cast_text
 from codesign.resources.rtl.verilog import Writer
-from codesign.resources.rtl.words import Constant, Moved, Operand, Sum, Word
+from codesign.resources.rtl.words import Assigned, Constant, Guarded, Moved, Operand, Sum, Word
 
 ENDLESS = 1 << 20
 
@@ -92,9 +93,31 @@ class View:
             if start < end:
                 self.writer.wire(name, end - start, self.bits(word, start, end, cycle))
             return self._keep(word, Net(name, start, end, cycle))
+        if isinstance(word, Assigned):
+            return self._assigned(word)
+        if isinstance(word, Guarded):
+            return self._guarded(word)
         if not isinstance(word, Sum):
             raise TypeError(f"{type(word).__name__} has no net")
         return self._sum(word)
+
+    def _assigned(self, word: Assigned) -> Net:
+        """All of its bits: what is rounded or saturates has no view of a part."""
+        cycle, to = self.cycle_of(word.level), word.to
+        number = self.writer.wire(self.writer.fresh(), word.of.top, self.bits(word.of, 0, word.of.top, cycle))
+        text = cast_text(self.writer, number, word.of.top, word.of.signed, to.frac + word.dropped, to)
+        name = self.writer.wire(self.writer.fresh(), to.width, text)
+        return self._keep(word, Net(name, 0, to.width, cycle))
+
+    def _guarded(self, word: Guarded) -> Net:
+        start, end = self.span(word)
+        cycle, width = self.cycle_of(word.level), end - start
+        known = word.of.value if isinstance(word.of, Constant) else (1 << self.span(word.of)[1]) - 1
+        zeros, ones = ((mask >> start) & ((1 << width) - 1) for mask in (word.mask & known, word.mask & ~known))
+        name, bits, guard = self.writer.fresh(), self.bits(word.of, start, end, cycle), f"{{{width}{{guard[0]}}}}"
+        raised = f" | ({guard} & {width}'d{ones})" if ones else ""  # what is zero anyway
+        self.writer.wire(name, width, f"({bits} & ~({guard} & {width}'d{zeros})){raised}")
+        return self._keep(word, Net(name, start, end, cycle))
 
     def _sum(self, word: Sum) -> Net:
         cycle = self.cycle_of(word.level)

@@ -1,23 +1,29 @@
 """A neuron as modules: the plain one, or what exists once of a hardened one and its copies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from codesign.errors import ConfigError
-from codesign.fixed import FixedPoint, Rounding, cast
-from codesign.network import Layer
-from codesign.protection import LayerPlan
+from codesign.fixed import FixedPoint, Overflow, Rounding, cast
+from codesign.network import Kind, Layer
+from codesign.protection import LayerPlan, Scope
 from codesign.resources.rtl.emit import Net, View, crosses
+from codesign.resources.rtl.guards import Guards
 from codesign.resources.rtl.verilog import Module, Writer
 from codesign.resources.rtl.words import (
+    Assigned,
     Bounds,
     Constant,
+    Guarded,
     Operand,
     Sum,
     Word,
     adders,
+    assigned,
+    chained,
+    made_of,
     moved,
+    positive,
     summed,
     times,
 )
@@ -42,48 +48,58 @@ class Arithmetic:
         return not (self.total is None or isinstance(self.total, Constant))
 
 
-def arithmetic(layer: Layer, neuron: int, source: FixedPoint) -> Arithmetic:
-    """Products by constants and their balanced tree, as `codesign.network.adder_spans` has it; a zero is left out."""
+def arithmetic(layer: Layer, neuron: int, sources: tuple[FixedPoint, ...]) -> Arithmetic:
+    """Products by constants, or an addition's operands, and their sum; a leaf that is zero is left out.
+
+    The sum is a balanced tree, as `codesign.network.adder_spans` has it, or a chain where the accumulator saturates.
+    """
     acc = layer.acc
-    limit, bounds = Bounds.of_bits(acc.width, acc.signed), Bounds(source.min_raw, source.max_raw)
-    shift = acc.frac - source.frac - layer.w.type.frac
-    if layer.saturates or (shift < 0 and acc.rounding is not Rounding.TRN):
-        raise ConfigError(f"layer '{layer.name}': RTL is there for accumulators that truncate and wrap, not for {acc}")
-    bias = int(cast(layer.b.raw[neuron], layer.b.type, acc))
-    leaves: list[Word | None] = [Constant.of(bias) if bias else None]
-    inputs = []
-    for k, weight in enumerate(layer.w.raw[:, neuron].tolist()):
-        operand = Operand(bounds, port=f"x{k}")
-        product = _product(operand, weight, shift, limit)
-        leaves.append(product)
-        if product is not None:
-            inputs.append(operand)
-    total = _positive(summed(leaves, limit), limit)
-    return Arithmetic(tuple(inputs), tuple(leaf for leaf in leaves if leaf is not None), total)
+    if layer.kind is Kind.ADD:
+        operands = [Operand(_range(source), port=f"x{k}") for k, source in enumerate(sources)]
+        leaves: list[Word | None] = [
+            operand if source == acc else assigned(operand, acc.frac - source.frac, acc)
+            for operand, source in zip(operands, sources, strict=True)
+        ]
+    else:
+        operands = [Operand(_range(sources[0]), port=f"x{k}") for k in range(layer.fan_in)]
+        bias = int(cast(layer.b.raw[neuron], layer.b.type, acc))
+        shift = acc.frac - sources[0].frac - layer.w.type.frac
+        weights = layer.w.raw[:, neuron].tolist()
+        products = [_product(x, weight, shift, acc) for x, weight in zip(operands, weights, strict=True)]
+        leaves = [Constant.of(bias) if bias else None, *products]
+    limit = Bounds.of_bits(acc.width, acc.signed)
+    total = chained(leaves, acc) if layer.saturates else summed(leaves, limit)
+    total = positive(total, limit) if total else None
+    read = {id(at) for leaf in leaves for at in made_of(leaf)} | {
+        at.port for leaf in leaves for at in made_of(leaf) if isinstance(at, Operand)
+    }
+    inputs = tuple(operand for operand in operands if operand.port in read)
+    return Arithmetic(inputs, tuple(leaf for leaf in leaves if leaf is not None), total)
 
 
-def _product(operand: Operand, weight: int, shift: int, limit: Bounds) -> Word | None:
-    """What a product adds to the sum; above the accumulator its bits are not computed."""
-    room = max(limit.top - shift, 1)
-    product = times(operand, weight, Bounds.of_bits(room) if shift >= 0 else None)
-    if product is None or product.lowest + shift >= limit.top:
+def _range(source: FixedPoint) -> Bounds:
+    return Bounds(source.min_raw, source.max_raw)
+
+
+# What these make of a number depends on its sign, so that no bit of it may be left out.
+_SIGN_DEPENDENT = (Rounding.TRN_ZERO, Rounding.RND_ZERO, Rounding.RND_INF)
+
+
+def _product(operand: Operand, weight: int, shift: int, acc: FixedPoint) -> Word | None:
+    """What a product adds to the sum; above an accumulator that wraps its bits are not computed."""
+    limit, wraps = Bounds.of_bits(acc.width, acc.signed), acc.overflow is Overflow.WRAP
+    room = Bounds.of_bits(max(limit.top - shift, 1))
+    truncates = shift >= 0 or acc.rounding is Rounding.TRN
+    modular = wraps and (truncates or acc.rounding not in _SIGN_DEPENDENT)
+    product = times(operand, weight, room if modular and (shift >= 0 or not truncates) else None)
+    if product is None or (modular and product.lowest + shift >= limit.top):
         return None
+    if not (wraps and truncates):
+        return assigned(positive(product), shift, acc)
     if shift < 0:  # rounding down needs the number itself
-        product = _positive(product, Bounds.of_bits(room))
-        assert product is not None
+        product = positive(product, room)
     leaf = moved(product, shift)
     return None if leaf.bounds == Bounds(0, 0) else leaf
-
-
-def _positive(word: Word | None, limit: Bounds) -> Word | None:
-    """A word that stands for itself: zero minus it, if it stood for its negative."""
-    if word is None or not word.minus:
-        return word
-    bounds = word.bounds.times(-1)
-    zero = Constant(Bounds(0, 0), word.lowest, word.level)
-    if bounds.top > limit.top:
-        bounds = limit
-    return Sum(bounds, word.lowest, word.level + 1, False, zero, word, True)
 
 
 # ---------------------------------------------------------------- modules
@@ -109,30 +125,50 @@ class Neuron:
     @property
     def crossing(self) -> list[Sum]:
         """Adders of the tree that hand a carry to the copies, in order."""
-        below = {id(sum_) for leaf in self.words.leaves for sum_ in adders(leaf)}
-        return [s for s in adders(self.words.total) if id(s) not in below and crosses(s, self.cut)]
+        return self._crossing(self.words.total, self.words.leaves)
+
+    def _crossing(self, total: Word | None, leaves: Iterable[Word]) -> list[Sum]:
+        below = {id(sum_) for leaf in leaves for sum_ in adders(leaf)}
+        return [s for s in adders(total) if id(s) not in below and crosses(s, self.cut)]
 
     @property
     def ports(self) -> dict[str, int]:
         """What the copies read, and its bits: high parts of operands, carries of the low sum."""
+        return self._leaf_ports | self._carry_ports
+
+    @property
+    def _leaf_ports(self) -> dict[str, int]:
         high = View(Writer(""), self.cycle_of, self.cut)
         spans = {f"h{k}": high.span(leaf) for k, leaf in enumerate(self.words.leaves) if not isinstance(leaf, Constant)}
-        carries = {f"c{k}": 1 for k in range(len(self.crossing))}
-        return {port: end - start for port, (start, end) in spans.items() if start < end} | carries
+        return {port: end - start for port, (start, end) in spans.items() if start < end}
+
+    @property
+    def _carry_ports(self) -> dict[str, int]:
+        return {f"c{k}": 1 for k in range(len(self.crossing))}
+
+    def reads(self, copy: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a copy reads: ports of the layer's operands, and those of `ports`."""
+        if self._multiplies(copy):
+            return tuple(operand.port for operand in self.words.inputs), tuple(self._carry_ports)
+        return (), tuple(self.ports)
+
+    def _multiplies(self, copy: int) -> bool:
+        """Whether a copy has multipliers of its own. The first one's are those that the shared low part comes from."""
+        return copy > 0 and self.plan.scope is Scope.MAC
 
     def once(self, cycle: int) -> Module:
         """The plain neuron, or of a hardened one the products, the low sum and what the copies need."""
         writer = Writer("neuron" if not self.hardened else "shared")
         view = View(writer, self.cycle_of)
-        self._read(view)
+        for operand in self.words.inputs:
+            view.take(operand, writer.input(operand.port, operand.bounds.top), 0)
         if not self.hardened:
-            writer.output("y", self.width, self._sum(view, 0, self.width, cycle))
+            writer.output("y", self.width, self._bits(view, self.words.total, 0, self.width, cycle))
             return writer.done()
-        for leaf in self.words.leaves:
-            self._whole(view, leaf)
+        self._whole(view, self.words.leaves)
         low = View(writer, self.cycle_of, 0, self.cut, dict(view.nets), dict(view.carries))
         if self.cut:
-            writer.output("y", self.cut, self._sum(low, 0, self.cut, cycle))
+            writer.output("y", self.cut, self._bits(low, self.words.total, 0, self.cut, cycle))
         high = View(writer, self.cycle_of, self.cut)
         for number, leaf in enumerate(self.words.leaves):
             start, end = high.span(leaf)
@@ -142,53 +178,55 @@ class Neuron:
             writer.output(f"c{number}", 1, low.carries[id(adder)].name)
         return writer.done()
 
-    def copy(self, cycle: int) -> Module:
-        """The hardened bits of the sum, once; what it reads, it reads through the guard, in the lowest bit here."""
-        writer = Writer("copy")
-        view = View(writer, self.cycle_of, self.cut)
+    def copy(self, cycle: int, number: int) -> Module:
+        """The hardened bits of the sum, once; what it reads, it reads through its guard."""
+        writer = Writer("mac" if self._multiplies(number) else "copy")
         writer.input("guard", 1)
-        for number, leaf in enumerate(self.words.leaves):
-            start, end = view.span(leaf)
-            if isinstance(leaf, Constant):
-                continue
-            port = f"h{number}"
-            name = self._guarded(writer, writer.input(port, end - start), end - start) if start < end else ""
-            view.take(leaf, name, self.cycle_of(leaf.level))
-        marked = self._marked()
-        for number, adder in enumerate(self.crossing):
-            name = writer.input(f"c{number}", 1)
-            if marked.get(id(adder.first), False) == marked.get(id(adder.second), False):
-                name = self._guarded(writer, name, 1)
-            view.carries[id(adder)] = Net(name, 0, 1, self.cycle_of(adder.level))
-        writer.output("y", self.width - self.cut, self._sum(view, self.cut, self.width, cycle))
+        make = self._multiplied if self._multiplies(number) else self._fed
+        view, total, leaves = make(writer)
+        for place, adder in enumerate(self._crossing(total, leaves)):
+            name, level = writer.input(f"c{place}", 1), self.cycle_of(adder.level)
+            start, end = view.span(adder)
+            # Of a single bit an operand is guarded, if it has one.
+            if end - start > 1 or not any(any(view.span(of)) for of in (adder.first, adder.second)):
+                name = writer.wire(f"g_c{place}", 1, f"{name} ^ guard[0]")
+            view.carries[id(adder)] = Net(name, 0, 1, level)
+        writer.output("y", self.width - self.cut, self._bits(view, total, self.cut, self.width, cycle))
         return writer.done()
 
-    def _marked(self) -> dict[int, bool]:
-        """Which words of the tree the guard inverts in their lowest bit.
+    def _fed(self, writer: Writer) -> tuple[View, Word | None, list[Word]]:
+        """A copy's words on products that all copies share."""
+        view = View(writer, self.cycle_of, self.cut)
+        for number, leaf in enumerate(self.words.leaves):
+            if not isinstance(leaf, Constant):
+                start, end = view.span(leaf)
+                name = writer.input(f"h{number}", end - start) if start < end else ""
+                view.take(leaf, name, self.cycle_of(leaf.level))
+        guards = Guards(self.cut, self.cycle_of, self.words.leaves)
+        return view, self._guarded(guards), list(self.words.leaves)
 
-        Two of them added cancel there, and where that bit is the only one the copy would not be held apart: then, and
-        where neither is, the carry is read through the guard as well.
-        """
-        high, crossing = View(Writer(""), self.cycle_of, self.cut), {id(adder) for adder in self.crossing}
-        found = {id(leaf): not isinstance(leaf, Constant) and high.span(leaf) != (0, 0) for leaf in self.words.leaves}
-        for adder in adders(self.words.total):
-            if id(adder) not in found:
-                either = found.get(id(adder.first), False) or found.get(id(adder.second), False)
-                found[id(adder)] = id(adder) in crossing or either
-        return found
+    def _multiplied(self, writer: Writer) -> tuple[View, Word | None, list[Word]]:
+        """A copy's words on products of its own, which are whole: their low bits decide on what is carried."""
+        whole = View(writer, self.cycle_of)
+        for operand in self.words.inputs:
+            whole.take(operand, writer.input(operand.port, operand.bounds.top), 0)
+        guards = Guards(0, self.cycle_of, ())
+        leaves = [guards.read(leaf) for leaf in self.words.leaves]
+        self._whole(whole, leaves)
+        guards.cut = self.cut
+        return View(writer, self.cycle_of, self.cut, nets=dict(whole.nets)), self._guarded(guards), leaves
+
+    def _guarded(self, guards: Guards) -> Word | None:
+        return guards.result(self.words.total) if self.words.total else None
 
     @staticmethod
-    def _guarded(writer: Writer, port: str, width: int) -> str:
-        rest = f"{port}[{width - 1}:1], " if width > 1 else ""
-        return writer.wire(f"g_{port}", width, f"{{{rest}{port}[0] ^ guard[0]}}")
+    def _whole(view: View, leaves: Iterable[Word]) -> None:
+        """Write all that the leaves are made of."""
+        for leaf in leaves:
+            for word in made_of(leaf):
+                if isinstance(word, Sum | Assigned | Guarded):
+                    view.write(word)
 
-    def _read(self, view: View) -> None:
-        for operand in self.words.inputs:
-            view.take(operand, view.writer.input(operand.port, operand.bounds.top), 0)
-
-    def _whole(self, view: View, word: Word) -> None:
-        for adder in adders(word):
-            view.write(adder)
-
-    def _sum(self, view: View, start: int, end: int, cycle: int) -> str:
-        return f"{end - start}'d0" if self.words.total is None else view.bits(self.words.total, start, end, cycle)
+    @staticmethod
+    def _bits(view: View, total: Word | None, start: int, end: int, cycle: int) -> str:
+        return f"{end - start}'d0" if total is None else view.bits(total, start, end, cycle)

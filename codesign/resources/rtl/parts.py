@@ -17,45 +17,51 @@ def cast_module(source: FixedPoint, to: FixedPoint, *, relu: bool = False) -> Mo
     writer = Writer("relu" if relu else "cast")
     x = writer.input("x", source.width)
     if relu and source.signed:
-        negative: str | None = f"{x}[{source.width - 1}]"
+        negative = f"{x}[{source.width - 1}]"
         if source.width == 1:
             writer.output("y", to.width, f"{to.width}'d0")
             return writer.done()
-        number, width, signed = f"{x}[{source.width - 2}:0]", source.width - 1, False
-    else:
-        negative, number, width, signed = None, x, source.width, source.signed
-    if source == to and negative is None:
-        writer.output("y", to.width, x)
+        number = f"{x}[{source.width - 2}:0]"
+        writer.output("y", to.width, cast_text(writer, number, source.width - 1, False, source.frac, to, negative))
         return writer.done()
-    number, width = _rounded(writer, number, width, signed, source.frac - to.frac, to.rounding)
-    writer.wire("r", width, number)
-    writer.output("y", to.width, _fitted(writer, width, signed, to, negative))
+    given = x if source == to else cast_text(writer, x, source.width, source.signed, source.frac, to)
+    writer.output("y", to.width, given)
     return writer.done()
+
+
+def cast_text(
+    writer: Writer, number: str, width: int, signed: bool, frac: int, to: FixedPoint, negative: str | None = None
+) -> str:
+    """A number of so many bits, `frac` of them fractional, assigned to a type; zero where `negative`."""
+    text, width = _rounded(writer, number, width, signed, frac - to.frac, to.rounding)
+    rounded = writer.wire(writer.fresh(), width, text)
+    return _fitted(writer, rounded, width, signed, to, negative)
 
 
 def _rounded(writer: Writer, number: str, width: int, signed: bool, dropped: int, mode: Rounding) -> tuple[str, int]:
     """The number without its lowest bits (with more zeros there if negative), and its width."""
     if dropped <= 0:
         return (f"{{{number}, {-dropped}'d0}}" if dropped else number), width - dropped
-    writer.wire("n", max(width, dropped + 1), _extended(writer, "v", number, width, signed, max(width, dropped + 1)))
-    width = max(width, dropped + 1)
-    up = _up(f"n[{width - 1}]" if signed else ZERO, dropped, mode)
-    if up is None:
-        return f"n[{width - 1}:{dropped}]", width - dropped
-    writer.wire("up", 1, up)
-    kept = width - dropped + 1
-    writer.wire("f", kept, f"{{{f'n[{width - 1}]' if signed else ZERO}, n[{width - 1}:{dropped}]}}")
-    return f"f + {{{kept - 1}'d0, up}}" if kept > 1 else "f + up", kept
+    wide = max(width, dropped + 1)
+    n = writer.wire(writer.fresh(), wide, extended(writer, number, width, signed, wide))
+    sign = f"{n}[{wide - 1}]" if signed else ZERO
+    text = _up(n, sign, dropped, mode)
+    if text is None:
+        return f"{n}[{wide - 1}:{dropped}]", wide - dropped
+    up = writer.wire(writer.fresh(), 1, text)
+    kept = wide - dropped + 1
+    floor = writer.wire(writer.fresh(), kept, f"{{{sign}, {n}[{wide - 1}:{dropped}]}}")
+    return f"{floor} + {{{kept - 1}'d0, {up}}}" if kept > 1 else f"{floor} + {up}", kept
 
 
-def _up(sign: str, dropped: int, mode: Rounding) -> str | None:
+def _up(n: str, sign: str, dropped: int, mode: Rounding) -> str | None:
     """When the number without its lowest bits is one too small; None for never."""
-    half, rest = f"n[{dropped - 1}]", f"(|n[{dropped - 2}:0])" if dropped > 1 else ZERO
+    half, rest = f"{n}[{dropped - 1}]", f"(|{n}[{dropped - 2}:0])" if dropped > 1 else ZERO
     match mode:
         case Rounding.TRN:
             return None
         case Rounding.TRN_ZERO:
-            return f"{sign} & (|n[{dropped - 1}:0])" if sign != ZERO else None
+            return f"{sign} & (|{n}[{dropped - 1}:0])" if sign != ZERO else None
         case Rounding.RND:
             return half
         case Rounding.RND_MIN_INF:
@@ -65,45 +71,42 @@ def _up(sign: str, dropped: int, mode: Rounding) -> str | None:
         case Rounding.RND_INF:
             return f"{half} & (~{sign} | {rest})"
         case Rounding.RND_CONV:
-            return f"{half} & (n[{dropped}] | {rest})"
+            return f"{half} & ({n}[{dropped}] | {rest})"
 
 
-def _extended(writer: Writer, name: str, number: str, width: int, signed: bool, to: int) -> str:
+def extended(writer: Writer, number: str, width: int, signed: bool, to: int) -> str:
     """A number with more bits (or with fewer: the lowest ones)."""
-    writer.wire(name, width, number)
+    name = writer.wire(writer.fresh(), width, number)
     if to <= width:
         return f"{name}[{to - 1}:0]"
     return f"{{{{{to - width}{{{f'{name}[{width - 1}]' if signed else ZERO}}}}}, {name}}}"
 
 
-def _fitted(writer: Writer, width: int, signed: bool, to: FixedPoint, negative: str | None) -> str:
+def _fitted(writer: Writer, r: str, width: int, signed: bool, to: FixedPoint, negative: str | None) -> str:
     """The number `r` in the range of a type by its overflow mode, and zero where `negative`."""
-    bits = _extended(writer, "w", "r", width, signed, to.width)
+    bits = extended(writer, r, width, signed, to.width)
     saturates = to.overflow is not Overflow.WRAP
     above = to.width - to.signed  # the first bit that a magnitude in the type does not have
-    over = f"(|r[{width - 1 - signed}:{above}])" if saturates and width - signed > above else None
-    sign = f"r[{width - 1}]" if signed else None
+    over = f"(|{r}[{width - 1 - signed}:{above}])" if saturates and width - signed > above else None
+    sign = f"{r}[{width - 1}]" if signed else None
     if not saturates or not (over or sign):
         return f"{negative} ? {to.width}'d0 : {bits}" if negative else bits
-    writer.wire("b", to.width, bits)
-    value = "b"
+    value = inside = writer.wire(writer.fresh(), to.width, bits)
     if over and not sign:
-        value = f"{over} ? {_end(to, upper=True)} : b"
+        value = f"{over} ? {_end(to, upper=True)} : {inside}"
     elif sign:
-        low = _under(width, to, above, sign)
-        value = (
-            f"{low} ? {_end(to, upper=False)} : {f'(~{sign} & {over}) ? {_end(to, upper=True)} : ' if over else ''}b"
-        )
+        high = f"(~{sign} & {over}) ? {_end(to, upper=True)} : " if over else ""
+        value = f"{_under(r, width, to, above, sign)} ? {_end(to, upper=False)} : {high}{inside}"
     return f"{negative} ? {to.width}'d0 : ({value})" if negative else value
 
 
-def _under(width: int, to: FixedPoint, above: int, sign: str) -> str:
+def _under(r: str, width: int, to: FixedPoint, above: int, sign: str) -> str:
     """When the signed number `r` is below the type."""
     if not to.signed:
         return sign
-    below = f"{sign} & ~(&r[{width - 2}:{above}])" if width - 1 > above else ZERO
+    below = f"{sign} & ~(&{r}[{width - 2}:{above}])" if width - 1 > above else ZERO
     if to.overflow is Overflow.SAT_SYM and to.width > 1 and width >= to.width:
-        lowest = f"{sign} & ~(|r[{above - 1}:0])"
+        lowest = f"{sign} & ~(|{r}[{above - 1}:0])"
         return f"(({below}) | ({lowest}))"
     return f"({below})"
 

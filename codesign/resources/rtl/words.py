@@ -7,6 +7,8 @@ lies above `top` is the sign. Nothing here is Verilog: `emit` writes a word, or 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from codesign.fixed import FixedPoint, Overflow, Rounding, rescale
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -98,6 +100,30 @@ class Sum(Word):
         return not self.subtracts and not self.first.signed and self.first.top <= self.start
 
 
+_BIT = FixedPoint(1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Assigned(Word):
+    """`of`, without its lowest `dropped` bits, rounded and brought into the range of a type as an assignment does."""
+
+    of: Word = Word(Bounds(0, 0))
+    dropped: int = 0
+    to: FixedPoint = _BIT
+
+
+@dataclass(frozen=True, eq=False)
+class Guarded(Word):
+    """`of`, with the bits of `mask` read through the guard of the copy that this is in; it may have more bits."""
+
+    of: Word = Word(Bounds(0, 0))
+    mask: int = 0
+
+    @property
+    def top(self) -> int:
+        return max(super().top, self.mask.bit_length())
+
+
 def trailing_zeros(value: int) -> int:
     """Index of the lowest set bit; 0 for zero."""
     return (value & -value).bit_length() - 1 if value else 0
@@ -113,6 +139,75 @@ def moved(word: Word, by: int) -> Word:
     if by < 0 and word.minus:
         raise ValueError("a word that stands for its negative cannot be rounded")
     return Moved(Bounds(low, high), max(word.lowest + by, 0), word.level, word.minus, word, by)
+
+
+def assigned(word: Word, shift: int, to: FixedPoint) -> Word | None:
+    """A word that stands for itself, times two to the power of `shift`, assigned to a type of that scale.
+
+    None is zero.
+    """
+    if isinstance(word, Constant):
+        value = int(rescale(word.value, to.frac - shift, to))
+        return Constant.of(value) if value else None
+    if shift >= 0 or word.lowest >= -shift:
+        word, shift = moved(word, shift), 0
+    rounds = shift < 0 and to.rounding is not Rounding.TRN
+    bounds = Bounds(word.bounds.low >> -shift, -(-word.bounds.high >> -shift) if rounds else word.bounds.high >> -shift)
+    inside = bounds.within(_kept(to))
+    if inside and not rounds:
+        found = moved(word, shift)
+    else:
+        fits = inside or to.overflow is Overflow.WRAP
+        fitted = bounds if inside else _fitted(bounds, to)
+        found = Assigned(fitted, 0, word.level + rounds + (not fits), False, word, -shift, to)
+    if found.bounds.low == found.bounds.high:
+        return Constant.of(found.bounds.low) if found.bounds.low else None
+    return found
+
+
+def _fitted(bounds: Bounds, to: FixedPoint) -> Bounds:
+    """What becomes of numbers in a range that a type does not hold."""
+    limit = _kept(to)
+    if to.overflow is Overflow.WRAP:
+        return limit
+    if to.overflow is Overflow.SAT_ZERO:
+        return Bounds(min(0, max(bounds.low, limit.low)), max(0, min(bounds.high, limit.high)))
+    return Bounds(*sorted(min(max(end, limit.low), limit.high) for end in (bounds.low, bounds.high)))
+
+
+def _kept(to: FixedPoint) -> Bounds:
+    """The numbers that overflow handling leaves as they are."""
+    symmetric = to.overflow is Overflow.SAT_SYM and to.signed and to.width > 1
+    return Bounds(-to.max_raw if symmetric else to.min_raw, to.max_raw)
+
+
+def chained(words: Sequence[Word | None], to: FixedPoint) -> Word | None:
+    """One word after the other added to the sum so far, which every addition brings into the range of a type."""
+    total = words[0]
+    for word in words[1:]:
+        if total is None or word is None:
+            total = total or word
+        else:
+            low = min(total.lowest, word.lowest)
+            # The sum stands for itself, not for its negative: it is never what is subtracted.
+            first = Moved(total.bounds, low, total.level, False, total, 0)
+            a, b = total.bounds, word.bounds.times(-1) if word.minus else word.bounds
+            exact = Bounds(a.low + b.low, a.high + b.high)
+            total = Sum(exact, low, max(total.level, word.level) + 1, False, first, word, word.minus)
+        if total is not None:
+            total = assigned(positive(total), 0, to)
+    return total
+
+
+def positive(word: Word, limit: Bounds | None = None) -> Word:
+    """A word that stands for itself: zero minus it, if it stood for its negative."""
+    if not word.minus:
+        return word
+    bounds = word.bounds.times(-1)
+    zero = Constant(Bounds(0, 0), word.lowest, word.level)
+    if limit and bounds.top > limit.top:
+        bounds = limit
+    return Sum(bounds, word.lowest, word.level + 1, False, zero, word, True)
 
 
 def added(left: Word, right: Word, exact: Bounds, limit: Bounds | None = None) -> Word:
@@ -179,20 +274,25 @@ def replace_sign(word: Word, minus: bool) -> Word:
     return replace(word, minus=minus) if word.minus != minus else word
 
 
-def adders(word: Word | None) -> Iterator[Sum]:
-    """Every sum that a word is made of, operands first, each once."""
+def made_of(word: Word | None) -> Iterator[Word]:
+    """A word and everything that it is computed from, operands first, each once."""
     seen: set[int] = set()
 
-    def visit(at: Word) -> Iterator[Sum]:
+    def visit(at: Word) -> Iterator[Word]:
         if id(at) in seen:
             return
         seen.add(id(at))
-        if isinstance(at, Moved):
+        if isinstance(at, Moved | Assigned | Guarded):
             yield from visit(at.of)
         elif isinstance(at, Sum):
             yield from visit(at.first)
             yield from visit(at.second)
-            yield at
+        yield at
 
     if word is not None:
         yield from visit(word)
+
+
+def adders(word: Word | None) -> Iterator[Sum]:
+    """Every sum that a word is made of, operands first, each once."""
+    return (at for at in made_of(word) if isinstance(at, Sum))
