@@ -60,7 +60,7 @@ write_json -selected result.json
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """A module's primitives and instances: how many of each kind. The netlist itself is unpacked when it is asked for."""
+    """A module's primitives and instances: how many of each kind. The netlist is unpacked when it is asked for."""
 
     cells: Counter[str]
     packed: bytes
@@ -124,9 +124,16 @@ def map_flat(top: Module, family: Family = "xc7", cache: Path | None = None) -> 
 
 
 def flattened(top: Module) -> Module:
-    """A module with all below it, none of which asks to be kept; `map_modules` makes one of them with `flat`."""
+    """A module with all below it, none of which asks to be kept; `map_modules` makes one of them with `flat`.
+
+    The nets between a neuron's parts are kept as nets: logic of both sides does not get into one LUT, so that it can be
+    told to which side it belongs. That hinders no tool in merging copies.
+    """
     text = "".join(module.text for module in top.every().values()).replace(KEEP, "")
-    return Module(top.name, text)
+    return Module(top.name, _BETWEEN.sub(r"  (* keep *) \1", text))
+
+
+_BETWEEN = re.compile(r"^  (wire (?:\[\d+:0\] )?n\d+_(?:[hcy]\d+|voted|differ);)$", re.MULTILINE)
 
 
 def map_modules(

@@ -11,38 +11,18 @@ Where the hierarchy was kept, the instances of copies and voters are counted as 
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from codesign.errors import ReportError
 from codesign.protection import ProtectionPlan
-from codesign.resources.mapping import Family, Mapped, flattened, map_modules
+from codesign.resources.mapping import Mapped
 from codesign.resources.netlist import Netlist
 from codesign.resources.rtl import Rtl
 
 
-def prove(
-    design: Rtl,
-    modules: Mapping[str, Mapped],
-    plan: ProtectionPlan,
-    *,
-    flat: bool = False,
-    family: Family = "xc7",
-    cache: Path | None = None,
-) -> int:
-    """How many copies a mapped design has. Raises ReportError where they are not those of the plan, or not apart.
-
-    With `flat` every protected layer is mapped again without its hierarchy, as by a tool that is not told to keep it,
-    and its copies have to survive that as well.
-    """
+def prove(design: Rtl, modules: Mapping[str, Mapped], plan: ProtectionPlan) -> int:
+    """How many copies a mapped design has. Raises ReportError where they are not those of the plan, or not apart."""
     count_instances(design, modules, plan)
-    found = check_redundancy(Netlist.of(modules, design.top.name), design.hardened, plan)
-    if flat and design.hardened:
-        tops = {design.layers[name].name: flattened(design.layers[name]) for name in design.hardened}
-        mapped = map_modules(tops, family, cache, flat=True)
-        for name, neurons in design.hardened.items():
-            top = design.layers[name].name
-            check_redundancy(Netlist.of({top: mapped[top]}, top), {name: neurons}, plan, prefix="")
-    return found
+    return check_redundancy(Netlist.of(modules, design.top.name), design.hardened, plan)
 
 
 def count_instances(design: Rtl, modules: Mapping[str, Mapped], plan: ProtectionPlan) -> None:
@@ -72,7 +52,8 @@ def check_redundancy(
     netlist: Netlist, hardened: Mapping[str, Iterable[int]], plan: ProtectionPlan, prefix: str = "layer_{}."
 ) -> int:
     """How many copies the layers' hardened neurons have. Raises ReportError naming the layer, the neuron and what is
-    merged or missing. `prefix` is where a layer's nets are, its name in the place of the braces."""
+    merged or missing. `prefix` is where a layer's nets are, its name in the place of the braces.
+    """
     found = 0
     mechanisms = {layer.layer: layer.mechanism for layer in plan.layers}
     operands = _operands(netlist)
