@@ -45,17 +45,17 @@ class Task:
         return len(self.inputs) * sum(layer.n_out * layer.fan_in for layer in layers)
 
 
-def digits_mlp() -> Task:
-    """The 64-64-32-32-10 perceptron, trained in floating point and rounded."""
+def digits_mlp(hidden: tuple[int, ...] = HIDDEN) -> Task:
+    """The 64-64-32-32-10 perceptron (or with other hidden layers), trained in floating point and rounded."""
     train, test, train_labels, test_labels = _images()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # good enough long before it converges
-        model = MLPClassifier(HIDDEN, max_iter=40, random_state=0).fit(train / 16, train_labels)
+        model = MLPClassifier(hidden, max_iter=40, random_state=0).fit(train / 16, train_labels)
     layers: list[Layer] = []
     for index, (weights, biases) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         source = layers[-1].result if layers else INPUT
         layers.append(dense(f"dense_{index}", source, weights, biases))
-        if index < len(HIDDEN):
+        if index < len(hidden):
             layers.append(Layer.relu(f"relu_{index}", weights.shape[1], ACTIVATION))
     return Task(Network("digits_mlp", INPUT, tuple(layers)), test, test_labels)
 

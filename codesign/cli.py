@@ -6,7 +6,7 @@ was finished is kept).
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,8 +31,9 @@ from codesign.cli_common import (
     widths_of,
 )
 from codesign.cli_curve import compare, curve
+from codesign.cli_resources import resources
 from codesign.cli_store import trials
-from codesign.errors import CodesignError, ConfigError, one_of
+from codesign.errors import CodesignError, one_of
 
 app = typer.Typer(
     name="codesign",
@@ -228,25 +229,7 @@ def export(
     print(project.folder)
 
 
-@app.command()
-def resources(
-    what: Annotated[Path, typer.Argument(metavar="PROJECT_OR_RUN", help="An HLS project, a run folder, or a report.")],
-    source: Annotated[
-        str, typer.Option(help="`estimate`, or `vivado` / `vitis` to read the tool's reports.")
-    ] = "estimate",
-    as_json: Json = False,
-) -> None:
-    """Print what a design occupies, and where the figures come from.
-
-    A project without a report is given to `vivado_hls` or `vitis-run`, where that is installed, which can take hours.
-    """
-    from codesign.report.text import resources_text
-
-    report = _resources(what, source)
-    if as_json:
-        return print_json(report)
-    print(resources_text(report), end="")
-    return None
+app.command()(resources)
 
 
 @app.command()
@@ -270,37 +253,6 @@ def doctor(as_json: Json = False) -> None:
         state = tool["version"] or "found" if tool["found"] else "missing"
         print(f"{tool['name']:<16} {state:<16} {tool['enables']}")
     return None
-
-
-def _resources(what: Path, source: str) -> dict[str, Any]:
-    from codesign.hls.folder import MANIFEST, Project
-    from codesign.resources.estimate import estimate
-    from codesign.resources.modules import read_modules
-    from codesign.resources.vendor import has_report, read_report
-    from codesign.resources.vendor_run import run_csynth, tool_family
-    from codesign.search.folder import RunFolder
-
-    one_of("source", source, ("estimate", "vivado", "vitis"))
-    if not what.exists():
-        raise ConfigError(f"no project, run or report {what}")
-    best = RunFolder(what).project
-    folder = best if best.exists() else what
-    if source == "estimate":
-        project = Project.open(folder)
-        return estimate(project.network, project.plan, clock_ns=project.options.clock_ns).to_json()
-    top = None
-    if (folder / MANIFEST).exists():
-        top = (project := Project.open(folder)).network.name
-    if top and not has_report(folder):
-        if source != (family := tool_family(project)):
-            theirs = f"is a project for {project.options.backend}"
-            raise ConfigError(f"{folder} has no csynth report and {theirs}: ask for --source {family}")
-        run_csynth(project)
-    found = read_report(folder, top, source)
-    if found.source != source:
-        raise ConfigError(f"{folder}: the report is of {found.source} {found.tool_version}, not of {source}")
-    modules = read_modules(folder, top) if found.stage == "csynth" else []
-    return {**found.to_json(), "modules": [module.to_json() for module in modules]}
 
 
 def run(arguments: list[str]) -> int:

@@ -21,6 +21,8 @@ from codesign.subject import ARRAYS, CONFIDENCE, TRIALS, Faults, open_store, rea
 if TYPE_CHECKING:
     from codesign.study import Study
 
+# Of a saved network, which says nothing of it (200 MHz, the period of most boards here).
+DEFAULT_CLOCK_NS = 5.0
 _BASELINES = ("unprotected", "full_tmr")
 
 
@@ -31,6 +33,14 @@ class Design:
     name: str
     network: Network
     plan: ProtectionPlan
+
+
+@dataclass(frozen=True)
+class Costed(Design):
+    """A design, and what its figures depend on; None where nothing says for which part it is."""
+
+    clock_ns: float
+    part: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +133,33 @@ def open_setting(
     folder = out or _folder((*named, *bases), study)
     usual = (study.faults.trials, study.faults.confidence) if study else (TRIALS, CONFIDENCE)
     return Setting(subjects, inputs, labels, model, *usual, folder, study)
+
+
+def open_costed(text: str, weight_bits: int | None = None, activation_bits: int | None = None) -> Costed:
+    """A study's network, a run's design, a project or a saved network, with the clock and the part that it is for.
+
+    Raises ConfigError naming what does not exist or is nothing of these.
+    """
+    named = _Named.parse(text)
+    if named.kind == "plan":
+        raise ConfigError(f"{named.path} is a plan: name a project, a run's design or a study, which have networks")
+    studies = {named.path: _study(named)} if named.kind == "study" else {}
+    design = _open(named, studies, (weight_bits, activation_bits))
+    clock_ns, part = DEFAULT_CLOCK_NS, None
+    if named.kind == "study":
+        from codesign.board.boards import load_board
+
+        hardware = studies[named.path].hardware
+        clock_ns, part = hardware.clock_ns, load_board(hardware.board).part
+    elif named.kind == "project":
+        options = Project.open(named.path).options
+        clock_ns, part = options.clock_ns, options.part
+    elif named.kind == "run":
+        from codesign.search.folder import RunFolder
+
+        of_run = RunFolder(named.path).result()["hardware"]
+        clock_ns, part = float(of_run["clock_ns"]), of_run["capacity"]["part"]
+    return Costed(design.name, design.network, design.plan, clock_ns, part)
 
 
 def _study(named: _Named) -> "Study":

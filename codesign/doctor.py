@@ -23,6 +23,8 @@ _PACKAGES = (
     ("tensorflow", "training (extra: train)"),
     ("qkeras", "training (extra: train)"),
     ("scikit-optimize", "the search"),
+    ("pyosys", "mapped figures, codesign resources --source yosys (extra: yosys)"),
+    ("da4ml", "shared adder graphs, the structure distributed_arithmetic (extra: yosys)"),
     ("pynq", "boards (extra: board)"),
 )
 

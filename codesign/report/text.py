@@ -38,8 +38,25 @@ def resources_text(report: dict[str, Any]) -> str:
     lines += [f"{name:<15} {'-' if report[name] is None else report[name]}" for name in names]
     if causes := report.get("lut_by_cause"):
         lines += [f"  LUT {name:<10} {count}" for name, count in causes.items()]
+    if "carry" in report:  # mapped
+        lines += [f"{name:<15} {report[name]}" for name in ("carry", "copies")]
+        lines += _layer_table(report["layers"])
     lines += _modules(report.get("modules", []))
     return "\n".join(lines) + "\n"
+
+
+def _layer_table(layers: list[dict[str, Any]]) -> list[str]:
+    """Primitives of each layer, LUTs by those causes that occur; what stands between layers has no name."""
+    causes = [cause for cause in layers[0]["lut_by_cause"] if any(layer["lut_by_cause"][cause] for layer in layers)]
+    rows = [["layer", "LUT", *causes, "FF", "carry"]]
+    for layer in layers:
+        by_cause = [layer["lut_by_cause"][cause] for cause in causes]
+        rows.append([layer["name"] or "(between)", *map(str, (layer["lut"], *by_cause, layer["ff"], layer["carry"]))])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
 
 
 def _modules(modules: list[dict[str, Any]]) -> list[str]:

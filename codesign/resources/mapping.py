@@ -1,47 +1,51 @@
 """Verilog modules mapped to a Xilinx family's primitives by Yosys: each on its own, several at once, and only once.
 
-Adders are kept apart (`alumacc` before anything could join them into sums of many terms) and LUTs are covered by
-`abc`: on adder graphs that gives what the adders' widths add up to.
+Adders are kept apart (each becomes an `$alu` before `alumacc` could join them into sums of many terms, which take more
+LUTs and no carry chain) and LUTs are covered by `abc`: on adder graphs that gives what the adders' widths add up to.
 """
 
 import gzip
 import importlib.metadata
 import json
-import os
-import subprocess
-import sys
-import tempfile
+import re
+import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from codesign.errors import ToolError, one_of
+from codesign.campaign.batches import available_cores
+from codesign.errors import ConfigError, ToolError, one_of
 from codesign.files import cache_folder, digest_of, write_atomically
-from codesign.progress import say
+from codesign.progress import bar
 from codesign.resources.rtl.verilog import KEEP, Module
+from codesign.resources.yosys import Batch, run_all
 
 Family = Literal["xc7", "xcup"]
 FAMILIES: tuple[Family, ...] = ("xc7", "xcup")
-LIMIT_S = 3600.0
-# One child maps modules of about so many characters: fewer leave its start-up idle, more leave a core without work.
-_BATCH_CHARACTERS = 150_000
+# A process takes as many modules as keep its start-up small beside its work, and the last ones fewer, so that all cores
+# are busy until the end: characters of Verilog, and how many batches a core shall have from any point on.
+_BATCH_CHARACTERS, _BATCHES_A_CORE = (30_000, 150_000), 3
+# What may become a memory. Its mapping takes longer to begin than all else, so it is left out where there is none.
+_MEMORY = re.compile(r"\bcase|\breg\b[^;\n]*\]\s*\w+\s*\[")
+# Parts of codesign.resources' part numbers that tell a family: 7 series, and UltraScale+ (its Alveo cards: xcu250).
+_PARTS = {"xc7": re.compile(r"x[acq]7"), "xcup": re.compile(r"x[acq](zu\d|k2\d|u\d|[akv]u\d+p)")}
 
 _FLOW = """
-read_verilog {source}
+read_verilog source.v
 read_verilog -lib -specify +/xilinx/cells_sim.v
-read_verilog -lib +/xilinx/cells_xtra.v
 proc
 {flatten}
 opt_expr
 opt_clean
 wreduce
-techmap -map {adders}
-alumacc
+techmap -map adders.v
 opt
-synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run prepare:map_luts
+synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run prepare:map_memory
+{memory}
+synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run map_ffram:map_luts
 opt_expr -mux_undef -noclkinv
 abc -luts 2:2,3,6:5,10,20
 clean
@@ -50,32 +54,51 @@ xilinx_dffopt
 opt_lut_ins -tech xilinx
 opt_clean
 select *
-write_json -selected {result}
+write_json -selected result.json
 """
-# An adder of its own for every sum: `alumacc` would join sums of sums, which then cost twice as much.
 _ADDERS = "".join(
-    f"""(* techmap_celltype = "${kind}" *) module one_{kind} (A, B, Y);
-  parameter A_SIGNED = 0; parameter B_SIGNED = 0; parameter A_WIDTH = 1; parameter B_WIDTH = 1; parameter Y_WIDTH = 1;
-  input [A_WIDTH-1:0] A; input [B_WIDTH-1:0] B; output [Y_WIDTH-1:0] Y; wire [Y_WIDTH-1:0] X, CO;
-  \\$alu #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH))
-    _TECHMAP_REPLACE_ (.A(A), .B(B), .BI(1'b{minus}), .CI(1'b{minus}), .X(X), .Y(Y), .CO(CO));
+    f"""
+(* techmap_celltype = "${operation}" *)
+module _adder_{operation} (A, B, Y);
+  parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+  wire [Y_WIDTH-1:0] X, CO;
+  \\$alu #(
+    .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
+  ) _TECHMAP_REPLACE_ (.A(A), .B(B), .CI(1'b{inverts}), .BI(1'b{inverts}), .Y(Y), .X(X), .CO(CO));
 endmodule
 """
-    for kind, minus in (("add", 0), ("sub", 1))
+    for operation, inverts in (("add", 0), ("sub", 1))
 )
-_CHILD = "import sys; from pyosys import libyosys as y; y.Design().run_pass('script ' + sys.argv[1])"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mapped:
-    """A module's primitives and instances: `netlist` as Yosys writes it, with `ports`, `cells` and `netnames`."""
+    """A module's primitives and instances: how many of each kind. The netlist is unpacked when it is asked for."""
 
-    netlist: Mapping[str, Any]
+    cells: Counter[str]
+    packed: bytes
+
+    @classmethod
+    def of(cls, netlist: Mapping[str, Any]) -> "Mapped":
+        """What has `ports`, `cells` and `netnames` as Yosys writes them."""
+        cells = Counter(str(cell["type"]) for cell in netlist["cells"].values())
+        text = f"{json.dumps(cells)}\n{json.dumps(netlist)}"
+        return cls(cells, gzip.compress(text.encode(), 1, mtime=0))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "Mapped":
+        """Raises ValueError, EOFError, OSError or zlib.error for what `of` did not pack."""
+        cells, _, _ = gzip.decompress(packed).partition(b"\n")
+        return cls(Counter(json.loads(cells)), packed)
 
     @cached_property
-    def cells(self) -> Counter[str]:
-        """How many of each kind."""
-        return Counter(cell["type"] for cell in self.netlist["cells"].values())
+    def netlist(self) -> Mapping[str, Any]:
+        _, _, text = gzip.decompress(self.packed).partition(b"\n")
+        found: Mapping[str, Any] = json.loads(text)
+        return found
 
     @property
     def lut(self) -> int:
@@ -101,10 +124,32 @@ def tool_version() -> str:
         ) from None
 
 
+def family_of(part: str) -> Family:
+    """The family of a part number. Raises ConfigError for another one than the flow maps to."""
+    for family in FAMILIES:
+        if _PARTS[family].match(part.lower()):
+            return family
+    raise ConfigError(
+        f"part '{part}' is neither of the 7 series nor UltraScale+: choose what to map to, --family xc7 or xcup"
+    )
+
+
 def map_flat(top: Module, family: Family = "xc7", cache: Path | None = None) -> dict[str, Mapped]:
     """A design without its hierarchy, as a tool makes it that is not told to keep it: one module, by its name."""
+    return map_modules({top.name: flattened(top)}, family, cache, flat=True)
+
+
+def flattened(top: Module) -> Module:
+    """A module with all below it, none of which asks to be kept; `map_modules` makes one of them with `flat`.
+
+    The nets between a neuron's parts are kept as nets: logic of both sides does not get into one LUT, so that it can be
+    told to which side it belongs. That hinders no tool in merging copies.
+    """
     text = "".join(module.text for module in top.every().values()).replace(KEEP, "")
-    return map_modules({top.name: Module(top.name, text)}, family, cache, flat=True)
+    return Module(top.name, _BETWEEN.sub(r"  (* keep *) \1", text))
+
+
+_BETWEEN = re.compile(r"^  (wire (?:\[\d+:0\] )?n\d+_(?:[hcy]\d+|voted|differ);)$", re.MULTILINE)
 
 
 def map_modules(
@@ -112,16 +157,24 @@ def map_modules(
 ) -> dict[str, Mapped]:
     """Every module's netlist, by name: from the cache, or mapped now on all cores.
 
-    With `flat` what a module's text holds becomes one module. Raises ToolError, with the log, when Yosys fails or is
-    missing.
+    With `flat` what a module's text holds becomes one module. What is finished is kept at once, so that an interrupted
+    or failed call need not be repeated from its start, and several processes may use one cache. Raises ToolError, with
+    the log, when Yosys fails or is missing.
     """
     one_of("family", family, FAMILIES)
     folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, _ADDERS, tool_version(), family, str(flat))[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    missing = {name: module for name, module in modules.items() if not _file(folder, module).exists()}
-    if missing:
-        _map(missing, family, folder, flat)
-    return {name: Mapped(json.loads(gzip.decompress(_file(folder, m).read_bytes()))) for name, m in modules.items()}
+    found = {name: kept for name, module in modules.items() if (kept := _kept(_file(folder, module)))}
+    if len(found) == len(modules):
+        return found
+    missing = {name: module for name, module in modules.items() if name not in found}
+    with bar("mapping modules with Yosys", len(modules)) as advance:
+        advance(len(found))
+        for batch, netlists in run_all(_batches(missing, family, flat), folder):
+            for name in batch.modules:
+                found[name] = Mapped.of(_essential(netlists[name]))
+                write_atomically(_file(folder, modules[name]), found[name].packed)
+            advance(len(found))
+    return {name: found[name] for name in modules}
 
 
 def _file(folder: Path, module: Module) -> Path:
@@ -129,90 +182,38 @@ def _file(folder: Path, module: Module) -> Path:
     return folder / f"{digest_of(module.text)[:32]}.json.gz"
 
 
-def _map(modules: Mapping[str, Module], family: Family, folder: Path, flat: bool) -> None:
-    batches = _batches(modules)
-    say(f"Yosys maps {len(modules)} modules")
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        waiting = [_Run(batch, family, Path(name) / str(number), flat) for number, batch in enumerate(batches)]
-        running: list[_Run] = []
-        try:
-            while waiting or running:
-                while waiting and len(running) < (os.cpu_count() or 1):
-                    running.append(waiting.pop(0).start())
-                first = running.pop(0)
-                for module, netlist in first.result(folder).items():
-                    write_atomically(_file(folder, modules[module]), gzip.compress(json.dumps(netlist).encode(), 1))
-        finally:
-            for run in running:
-                run.stop()
+def _kept(file: Path) -> Mapped | None:
+    """None for what is not there, and for what was damaged since: it is mapped again."""
+    try:
+        return Mapped.unpacked(file.read_bytes())
+    except (OSError, EOFError, ValueError, zlib.error):
+        return None
 
 
-def _batches(modules: Mapping[str, Module]) -> list[list[Module]]:
-    """Modules of about one size together, the longest first."""
-    batches: list[list[Module]] = []
-    room = 0
-    for module in sorted(modules.values(), key=lambda m: (-len(m.text), m.name)):
-        if room < len(module.text):
-            batches.append([])
-            room = _BATCH_CHARACTERS
-        batches[-1].append(module)
-        room -= len(module.text)
-    return batches
+def _batches(modules: Mapping[str, Module], family: Family, flat: bool) -> Iterator[Batch]:
+    """Modules of about one size together, the longest first; of flat ones each on its own."""
+    least, most = _BATCH_CHARACTERS
+    waiting = sorted(modules.values(), key=lambda m: (len(m.text), m.name))
+    left = sum(len(module.text) for module in waiting)
+    while waiting:
+        room = 0 if flat else min(max(left // (_BATCHES_A_CORE * available_cores()), least), most)
+        chosen = [waiting.pop()]
+        while waiting and len(waiting[-1].text) + sum(len(module.text) for module in chosen) <= room:
+            chosen.append(waiting.pop())
+        left -= sum(len(module.text) for module in chosen)
+        yield _batch(chosen, family, flat)
 
 
-class _Run:
-    """One Yosys process: an error ends the process, and its memory is given back."""
-
-    def __init__(self, modules: list[Module], family: Family, folder: Path, flat: bool) -> None:
-        self.modules, self.folder = modules, folder
-        folder.mkdir()
-        own = {module.name for module in modules}
-        stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
-        (folder / "source.v").write_text("".join([*stubs.values(), *(module.text for module in modules)]))
-        (folder / "adders.v").write_text(_ADDERS)
-        flow = _FLOW.format(
-            adders=folder / "adders.v",
-            source=folder / "source.v",
-            family=family,
-            result=folder / "result.json",
-            flatten=f"hierarchy -top {modules[0].name}\nflatten -noscopeinfo" if flat else "",
-        )
-        (folder / "flow.ys").write_text(flow)
-        self.command = [sys.executable, "-c", _CHILD, str(folder / "flow.ys")]
-        self.log = folder / "yosys.log"
-
-    def start(self) -> "_Run":
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
-        return self
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def result(self, keep: Path) -> dict[str, Any]:
-        """The netlists. A failed run's log is kept."""
-        try:
-            code = self.process.wait(LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            raise ToolError(f"Yosys took more than {LIMIT_S:g} s", self.command, self._kept_log(keep)) from None
-        except BaseException:
-            self.stop()
-            raise
-        lines = self.log.read_text(errors="replace").splitlines()
-        if code or not (self.folder / "result.json").is_file():
-            error = next((line for line in lines if line.startswith("ERROR")), f"exit code {code}")
-            raise ToolError(f"Yosys failed: {error}", self.command, self._kept_log(keep))
-        found = json.loads((self.folder / "result.json").read_text())["modules"]
-        return {module.name: _essential(found[module.name]) for module in self.modules}
-
-    def _kept_log(self, keep: Path) -> Path:
-        log = keep / "failed.log"
-        write_atomically(log, self.log.read_bytes())
-        return log
+def _batch(modules: list[Module], family: Family, flat: bool) -> Batch:
+    own = tuple(module.name for module in modules)
+    stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
+    text = "".join(module.text for module in modules)
+    script = _FLOW.format(
+        family=family,
+        flatten=f"hierarchy -top {own[0]}\nflatten -noscopeinfo" if flat else "",
+        memory=f"synth_xilinx -family {family} -run map_memory:map_ffram" if _MEMORY.search(text) else "",
+    )
+    return Batch(own, {"source.v": "".join([*stubs.values(), text]), "adders.v": _ADDERS}, script)
 
 
 def _essential(module: dict[str, Any]) -> dict[str, Any]:

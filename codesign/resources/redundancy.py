@@ -4,42 +4,94 @@ For each hardened neuron, between what its copies share (the parts of operands a
 guards) and what they give: no two copies give the same net, no cell works for two of them, and each copy's guard
 reaches what it gives. Behind them the voted sum and the flag depend on every copy. Optimisers that merge equal logic
 break one of these, however the netlist is arranged.
+
+Where the hierarchy was kept, the instances of copies and voters are counted as well, with their bits.
 """
 
 import itertools
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 from codesign.errors import ReportError
-from codesign.protection import LayerPlan, ProtectionPlan, Scope
+from codesign.protection import ProtectionPlan, Scope
+from codesign.resources.mapping import Mapped
 from codesign.resources.netlist import Netlist
 from codesign.resources.rtl import Rtl
 
 
-def check_redundancy(netlist: Netlist, design: Rtl, plan: ProtectionPlan) -> int:
-    """How many copies there are. Raises ReportError naming the layer, the neuron and what is merged or missing."""
+def prove(design: Rtl, modules: Mapping[str, Mapped], plan: ProtectionPlan) -> int:
+    """How many copies a mapped design has. Raises ReportError where they are not those of the plan, or not apart."""
+    count_instances(design, modules, plan)
+    return check_redundancy(Netlist.of(modules, design.top.name), design.hardened, plan)
+
+
+def count_instances(design: Rtl, modules: Mapping[str, Mapped], plan: ProtectionPlan) -> None:
+    """Raise ReportError where a layer has not exactly the plan's copies and voters, each with its bits."""
+    for of_layer in plan.layers:
+        name = of_layer.layer
+        layer = modules[design.layers[name].name].netlist["cells"]
+        found = {instance: cell["type"] for instance, cell in layer.items() if _PART.fullmatch(instance)}
+        wanted = {
+            f"n{neuron}_{part}": of_layer.hardened_bits[neuron]
+            for neuron in design.hardened.get(name, ())
+            for part in ("voter", *(f"copy{copy}" for copy in range(of_layer.mechanism.copies)))
+        }
+        if wrong := sorted(found.keys() ^ wanted.keys()):
+            state = "is missing" if wrong[0] in wanted else "is not in the plan"
+            raise ReportError(f"layer '{name}': {wrong[0]} {state} in the mapped netlist")
+        for instance, bits in wanted.items():
+            port = "a0" if instance.endswith("voter") else "y"
+            if len(modules[found[instance]].netlist["ports"][port]["bits"]) != bits:
+                raise ReportError(f"layer '{name}': {instance} has not the plan's {bits} bits in the mapped netlist")
+
+
+_PART = re.compile(r"n\d+_(copy\d+|voter)")
+
+
+def check_redundancy(
+    netlist: Netlist, hardened: Mapping[str, Iterable[int]], plan: ProtectionPlan, prefix: str = "layer_{}."
+) -> int:
+    """How many copies the layers' hardened neurons have. Raises ReportError naming the layer, the neuron and what is
+    merged or missing. `prefix` is where a layer's nets are, its name in the place of the braces.
+    """
     found = 0
     plans = {layer.layer: layer for layer in plan.layers}
-    for name, neurons in design.hardened.items():
+    products, carries = _reads(netlist, "h"), _reads(netlist, "c")
+    for name, neurons in hardened.items():
+        copies, within = plans[name].mechanism.copies, prefix.format(name)
+        # Copies with multipliers of their own share the layer's operands, others the products.
+        own = plans[name].scope is Scope.MAC
+        inputs = {net for port in ("x", "x0", "x1") for net in netlist.nets.get(within + port, ())} if own else set()
         for neuron in neurons:
-            checked = _Neuron(netlist, f"layer_{name}", neuron, plans[name])
-            checked.check(f"layer '{name}' neuron {neuron}")
-            found += checked.copies
+            path = f"{within}n{neuron}"
+            shared = (inputs if own else products.get(path, set())) | carries.get(path, set())
+            _Neuron(netlist, path, copies, shared).check(f"layer '{name}' neuron {neuron}")
+            found += copies
+    return found
+
+
+def _reads(netlist: Netlist, kind: str) -> dict[str, set[int]]:
+    """By a neuron's path what its copies read: high parts of products ("h"), or carries of the low sum ("c")."""
+    found: dict[str, set[int]] = {}
+    for name, nets in netlist.nets.items():
+        path, _, port = name.rpartition("_")
+        if port[:1] == kind and port[1:].isdecimal():
+            found.setdefault(path, set()).update(nets)
     return found
 
 
 class _Neuron:
-    def __init__(self, netlist: Netlist, layer: str, neuron: int, plan: LayerPlan) -> None:
-        self.netlist, self.layer, self.path = netlist, layer, f"{layer}.n{neuron}"
-        self.copies, self.multiplies = plan.mechanism.copies, plan.scope is Scope.MAC
+    def __init__(self, netlist: Netlist, path: str, copies: int, shared: set[int]) -> None:
+        self.netlist, self.path, self.copies, self.shared = netlist, path, copies, shared
 
     def check(self, where: str) -> None:
         """Raise ReportError where two copies have become one, or a copy decides nothing."""
         given = [self._variable(f"{self.path}_y{copy}", where) for copy in range(self.copies)]
-        shared, guards = set(self._shared()), set(self.netlist.nets.get("guard", ()))
-        cones = [self._behind(nets, shared | guards) for nets in given]
+        guards = set(self.netlist.nets.get("guard", ()))
+        cones = [self._behind(nets, self.shared | guards) for nets in given]
         for first, second in itertools.combinations(range(self.copies), 2):
             # A bit that no copy computes is the shared operand's own.
-            if (given[first] & given[second]) - shared or cones[first][0] & cones[second][0]:
+            if (given[first] & given[second]) - self.shared or cones[first][0] & cones[second][0]:
                 raise ReportError(
                     f"{where}: copies {first} and {second} share logic in the mapped netlist: "
                     "the tool has merged them, and the protection is not there"
@@ -60,15 +112,6 @@ class _Neuron:
         if name not in self.netlist.nets:
             raise ReportError(f"{where}: the mapped netlist has no '{name}': the copy is gone")
         return {net for net in self.netlist.nets[name] if net > 1}
-
-    def _shared(self) -> Iterable[int]:
-        """What the copies read: products and carries; with multipliers of their own operands and carries."""
-        if self.multiplies:
-            yield from self.netlist.nets[f"{self.layer}.x"]
-        for name, nets in self.netlist.nets.items():
-            rest = name.removeprefix(f"{self.path}_")
-            if rest != name and rest[0] in ("c" if self.multiplies else "hc") and rest[1:].isdecimal():
-                yield from nets
 
     def _behind(self, nets: Iterable[int], stop: set[int]) -> tuple[set[str], set[int]]:
         """The cells that nets depend on, up to the nets where it stops; and which of these it has reached."""

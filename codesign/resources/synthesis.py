@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codesign.files import write_atomically
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import CAUSES, EstimatePolicy
 from codesign.resources.mapping import Family, Mapped, map_modules, tool_version
+from codesign.resources.redundancy import prove
 from codesign.resources.report import ResourceReport
 from codesign.resources.rtl import Rtl, rtl
 
@@ -42,19 +44,29 @@ class Occupied:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """A mapped design: figures, those of each layer (`""` is what stands between them), and the netlists by name."""
+    """A mapped design: figures, those of each layer (`""` is what stands between them), and the netlists by name.
+
+    `copies` of neurons were found in them, as the plan has it, and apart.
+    """
 
     design: Rtl
     report: ResourceReport
     layers: Mapping[str, Occupied]
     modules: Mapping[str, Mapped]
+    copies: int
 
     def to_json(self) -> dict[str, Any]:
-        """The report's fields, the LUTs by cause, the carry primitives, and the layers."""
+        """The report's fields, the LUTs by cause, the carry primitives, the copies counted, and the layers."""
         causes = {cause: sum(layer.lut_by_cause[cause] for layer in self.layers.values()) for cause in CAUSES}
         layers = [{"name": name, **layer.to_json()} for name, layer in self.layers.items()]
         carry = sum(layer.carry for layer in self.layers.values())
-        return {**self.report.to_json(), "lut_by_cause": causes, "carry": carry, "layers": layers}
+        return {
+            **self.report.to_json(),
+            "lut_by_cause": causes,
+            "carry": carry,
+            "copies": self.copies,
+            "layers": layers,
+        }
 
 
 def synthesise(
@@ -67,7 +79,8 @@ def synthesise(
 ) -> Synthesis:
     """Write the design's RTL, map it and count. Registers cut the logic as the estimate cuts it at that clock.
 
-    Raises ConfigError for layers and mechanisms without RTL, ToolError when Yosys is missing or fails.
+    Raises ConfigError for layers and mechanisms without RTL, ToolError when Yosys is missing or fails, ReportError when
+    the mapped design has not the plan's copies.
     """
     design = rtl(network, plan, EstimatePolicy().levels_per_cycle(clock_ns))
     modules = map_modules(design.top.every(), family, cache)
@@ -84,7 +97,18 @@ def synthesise(
         tool_version=f"{tool_version()} {family}",
         stage="mapped",
     )
-    return Synthesis(design, report, layers, modules)
+    return Synthesis(design, report, layers, modules, prove(design, modules, plan))
+
+
+def write_rtl(network: Network, plan: ProtectionPlan, folder: Path, *, clock_ns: float = 5.0) -> Path:
+    """The Verilog that `synthesise` maps, in one file named after the network; gives the file.
+
+    Raises ConfigError for layers and mechanisms without RTL, and where it cannot be written.
+    """
+    design = rtl(network, plan, EstimatePolicy().levels_per_cycle(clock_ns))
+    path = folder / f"{network.name}.v"
+    write_atomically(path, "\n".join(module.text for module in design.top.every().values()))
+    return path
 
 
 def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
