@@ -1,7 +1,8 @@
 """How long Yosys takes for the digits MLP: cold, when one layer's plan has changed, and when nothing has.
 
 By the clock, on all cores, with a cache of its own that is empty at first. The network has the shape of
-models/digits_mlp.py, 64-32-32-10, at 8 bits; `--large` takes the engine's benchmark, 64-64-32-32-10. `--quick` is a small one.
+models/digits_mlp.py, 64-32-32-10, at 8 bits; `--large` takes the engine's benchmark, 64-64-32-32-10.
+`--quick` is a small one.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def _row(name: str, network: Network, plan: ProtectionPlan, cache: Path) -> dict
 
 
 def main() -> None:
+    """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--large", action="store_true")

@@ -56,6 +56,16 @@ def test_store_contract() -> None:
     assert found["trials"] < found["bytes"] < 24 * found["trials"]
 
 
+@pytest.mark.slow
+def test_synthesis_contract() -> None:
+    pytest.importorskip("pyosys", reason="Yosys is not installed: pip install pyosys")
+    rows = printed("synthesis.py")["rows"]
+    assert [row["copies"] for row in rows] == [0, 0, 6, 30]
+    assert rows[0]["lut"] == rows[1]["lut"] < rows[2]["lut"] < rows[3]["lut"] and all(
+        row["seconds"] > 0 for row in rows
+    )
+
+
 def test_imports_contract() -> None:
     """It also checks that no framework is imported."""
     rows = printed("imports.py")["rows"]

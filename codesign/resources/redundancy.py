@@ -22,7 +22,10 @@ from codesign.resources.rtl import Rtl
 def prove(design: Rtl, modules: Mapping[str, Mapped], plan: ProtectionPlan) -> int:
     """How many copies a mapped design has. Raises ReportError where they are not those of the plan, or not apart."""
     count_instances(design, modules, plan)
-    return check_redundancy(Netlist.of(modules, design.top.name), design.hardened, plan)
+    return sum(
+        check_redundancy(Netlist.of(modules, design.layers[name].name), {name: neurons}, plan, prefix="")
+        for name, neurons in design.hardened.items()
+    )
 
 
 def count_instances(design: Rtl, modules: Mapping[str, Mapped], plan: ProtectionPlan) -> None:

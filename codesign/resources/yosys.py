@@ -117,7 +117,7 @@ class _Run:
     def _complaint(self) -> str:
         """The first error in the log, or its last line, which is where Python says what it lacks."""
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "")
+        return next((line for line in lines if "ERROR:" in line), lines[-1] if lines else "")
 
     def _error(self, what: str) -> ToolError:
         """The log is kept, where there is room for it."""
