@@ -244,11 +244,11 @@ def test_the_designs_hold_every_case() -> None:
 
 def guarded_design() -> tuple[Network, ProtectionPlan]:
     """Layers of every scope and kind of sum, each with words wide enough for carry chains."""
-    generator, of, shape = np.random.default_rng(4), FixedPoint(8, 2), (4,)
+    generator, of, shape = np.random.default_rng(4), FixedPoint(8, 2), (3,)
     passed, limits = FixedPoint(8, 4, True, Rounding.RND, Overflow.SAT), FixedPoint(14, 6, overflow=Overflow.SAT)
 
     def dense(name: str, accumulator: FixedPoint) -> Layer:
-        weights, biases = (Parameter(random_raw(of, size, generator), of) for size in ((4, 4), (4,)))
+        weights, biases = (Parameter(random_raw(of, size, generator), of) for size in ((3, 3), (3,)))
         return Layer.dense(name, weights, biases, accumulator, passed)
 
     wraps = FixedPoint(18, 8)
@@ -260,11 +260,11 @@ def guarded_design() -> tuple[Network, ProtectionPlan]:
         Layer.add("add", shape, FixedPoint(10, 6), passed, inputs=("mac", "macs")),
     )
     plans = (
-        LayerPlan("tree", (18, 9, 12, 0)),
-        LayerPlan("mac", (18, 9, 12, 7), Mechanism.DMR, Scope.MAC),
-        LayerPlan("chain", (14, 0, 14, 14)),
-        LayerPlan("macs", (14, 14, 0, 14), Mechanism.TMR, Scope.MAC),
-        LayerPlan("add", (10, 7, 8, 0)),
+        LayerPlan("tree", (18, 9, 0)),
+        LayerPlan("mac", (18, 9, 7), Mechanism.DMR, Scope.MAC),
+        LayerPlan("chain", (14, 0, 14)),
+        LayerPlan("macs", (14, 14, 0), Mechanism.TMR, Scope.MAC),
+        LayerPlan("add", (10, 7, 0)),
     )
     return Network("guarded", FixedPoint(8, 2), layers, shape), ProtectionPlan(plans)
 
@@ -287,8 +287,9 @@ def test_guards_keep_the_copies_of_a_flattened_design_apart(tmp_path: Path) -> N
     flat, merged = (Netlist.of(map_flat(top, cache=tmp_path), name) for top in (design.top, unguarded(design.top)))
     for layer in plan.layers:
         alone = replace(design, hardened={layer.layer: design.hardened[layer.layer]})
-        # Multipliers of several neurons and copies have logic in common, which a tool may find behind the guards.
-        if layer.scope is Scope.ADDER:
+        # Multipliers have logic in common that a tool may find behind the guards, and of what an overflow chooses a bit
+        # can follow from others, so that the flag does not read it.
+        if layer.scope is Scope.ADDER and not network.layer(layer.layer).saturates:
             assert check_redundancy(flat, alone, plan) == len(alone.hardened[layer.layer]) * layer.mechanism.copies
         with pytest.raises(ReportError, match=f"layer '{layer.layer}'"):
             check_redundancy(merged, alone, plan)
