@@ -15,13 +15,17 @@ from passive_layers import passive
 from verilog_bench import Job, packed, simulate, unpacked
 
 from codesign.engine.reference import ReferenceSimulator
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, ReportError
 from codesign.faults import FaultArray, Target, fault_array
 from codesign.fixed import FixedPoint, Ints, Overflow, Rounding
 from codesign.network import INPUT, Kind, Layer, Network, Parameter, Shape, adder_spans, forward
 from codesign.network.rules import TABLES_OF
-from codesign.protection import Mechanism, ProtectionPlan, Scope
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
+from codesign.resources.mapping import map_flat, map_modules
+from codesign.resources.netlist import Netlist
+from codesign.resources.redundancy import check_redundancy
 from codesign.resources.rtl import Rtl, rtl
+from codesign.resources.rtl.verilog import Module
 
 VECTORS = 48
 MANY = 60
@@ -233,3 +237,59 @@ def every_feature() -> set[str]:
 def test_the_designs_hold_every_case() -> None:
     found = {feature for network, plan, _ in drawn(MANY) for feature in features(network, plan)}
     assert every_feature() - found == set()
+
+
+# ---------------------------------------------------------------- redundancy
+
+
+def guarded_design() -> tuple[Network, ProtectionPlan]:
+    """Layers of every scope and kind of sum, each with words wide enough for carry chains."""
+    generator, of, shape = np.random.default_rng(4), FixedPoint(8, 2), (3,)
+    passed, limits = FixedPoint(8, 4, True, Rounding.RND, Overflow.SAT), FixedPoint(14, 6, overflow=Overflow.SAT)
+
+    def dense(name: str, accumulator: FixedPoint) -> Layer:
+        weights, biases = (Parameter(random_raw(of, size, generator), of) for size in ((3, 3), (3,)))
+        return Layer.dense(name, weights, biases, accumulator, passed)
+
+    wraps = FixedPoint(18, 8)
+    layers = (
+        dense("tree", wraps),
+        dense("mac", wraps),
+        dense("chain", limits),
+        dense("macs", limits),
+        Layer.add("add", shape, FixedPoint(10, 6), passed, inputs=("mac", "macs")),
+    )
+    plans = (
+        LayerPlan("tree", (18, 9, 0)),
+        LayerPlan("mac", (18, 9, 7), Mechanism.DMR, Scope.MAC),
+        LayerPlan("chain", (14, 0, 14)),
+        LayerPlan("macs", (14, 14, 0), Mechanism.TMR, Scope.MAC),
+        LayerPlan("add", (10, 7, 0)),
+    )
+    return Network("guarded", FixedPoint(8, 2), layers, shape), ProtectionPlan(plans)
+
+
+def unguarded(module: Module) -> Module:
+    """The same with every guard tied to zero."""
+    parts = tuple(unguarded(part) for part in module.parts)
+    return replace(module, text=module.text.replace("guard[0]", "1'b0"), parts=parts)
+
+
+@pytest.mark.slow
+def test_guards_keep_the_copies_of_a_flattened_design_apart(tmp_path: Path) -> None:
+    pytest.importorskip("pyosys", reason="Yosys is not installed: pip install pyosys")
+    network, plan = guarded_design()
+    design, name = rtl(network, plan), rtl(network, plan).top.name
+    kept = Netlist.of(map_modules(design.top.every(), cache=tmp_path), name)
+    mechanisms = {layer.layer: layer.mechanism for layer in plan.layers}
+    copies = sum(len(neurons) * mechanisms[layer].copies for layer, neurons in design.hardened.items())
+    assert check_redundancy(kept, design, plan) == copies
+    flat, merged = (Netlist.of(map_flat(top, cache=tmp_path), name) for top in (design.top, unguarded(design.top)))
+    for layer in plan.layers:
+        alone = replace(design, hardened={layer.layer: design.hardened[layer.layer]})
+        # Multipliers have logic in common that a tool may find behind the guards, and of what an overflow chooses a bit
+        # can follow from others, so that the flag does not read it.
+        if layer.scope is Scope.ADDER and not network.layer(layer.layer).saturates:
+            assert check_redundancy(flat, alone, plan) == len(alone.hardened[layer.layer]) * layer.mechanism.copies
+        with pytest.raises(ReportError, match=f"layer '{layer.layer}'"):
+            check_redundancy(merged, alone, plan)

@@ -127,19 +127,17 @@ class Guards:
     def _assigned(self, word: Assigned) -> Word:
         """Rounding adds, and the choice behind an overflow hangs on the highest bits."""
         of = self._at(word.of, word.level)
-        nets = self._of(of)
-        rounds = word.level - word.of.level > 0 and word.dropped > 0
+        nets, whole = self._of(of), _mask(0, word.to.width)
+        rounds = word.dropped > 0 and word.level > word.of.level
         if rounds:
             of = self._wrapped(of, nets.raw)
         elif word.level > word.of.level and not nets.own:
-            # Of raw or gated bits, the sign as the only one of its kind.
             of = self._wrapped(of, 1 << (word.of.top - 1))
-        nets = self._of(of)
-        whole = _mask(0, word.to.width)
-        if word.level == word.of.level:
+        elif word.level == word.of.level:
             return self._keep(word, replace(word, of=of), nets.moved(-word.dropped).within(whole))
         own = (rounds and word.of.top - word.dropped >= _CHAIN_BITS) or nets.own
-        return self._keep(word, replace(word, of=of), _Nets(own=whole) if own else _Nets(gated=whole))
+        # Otherwise a bit may still be the operand's.
+        return self._keep(word, replace(word, of=of), _Nets(own=whole) if own else _Nets(raw=whole))
 
     def _sum(self, word: Sum) -> Word:
         first, second = self._at(word.first, word.level), self._at(word.second, word.level)
@@ -148,15 +146,17 @@ class Guards:
         a, b = self._of(first), self._of(second)
         if word.wired:
             return self._keep(word, replace(word, first=first, second=second), a.within(below) | b.within(adder))
-        chain = end - start >= _CHAIN_BITS
-        raw, gated = (a.raw | ~_some(a)) & (b.raw | ~_some(b)), a.gated & b.gated
-        needed = (raw | gated) & adder
+        # Below the lowest bits that meet, what enters passes through, unless a carry does.
+        meet = (_some(b) if word.subtracts else _some(a) & _some(b)) & adder
+        passes = _mask(start, end if not meet else (meet & -meet).bit_length() - 1) if word.start >= self.cut else 0
+        chain = end - start - passes.bit_count() >= _CHAIN_BITS
+        needed = (a.raw | ~_some(a)) & (b.raw | ~_some(b)) | a.gated & b.gated
         if chain and not word.subtracts:  # an operand that is zero there needs no logic
             needed &= _some(a) & _some(b)
-        second = self._wrapped(second, needed)
-        b = self._of(second)
-        own = adder if chain else adder & (a.own | b.own)
-        nets = _Nets(gated=adder & ~own, own=own) | a.within(below)
+        second = self._wrapped(second, needed & adder & ~passes)
+        computed = adder & ~passes
+        own = computed if chain else computed & (a.own | b.own)
+        nets = _Nets(gated=computed & ~own, own=own) | a.within(below | passes) | b.within(passes)
         return self._keep(word, replace(word, first=first, second=second), nets)
 
 
