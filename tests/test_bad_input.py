@@ -396,8 +396,12 @@ def test_mapping_without_yosys_or_of_what_has_no_rtl(
     plan.write_text(plan_text())
     assert "is a plan: name a project" in refused(capsys, "resources", plan, "--source", "yosys")
 
+    version = importlib.metadata.version
+
     def missing(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
+        if name == "pyosys":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     line = refused(capsys, "resources", study, "--source", "yosys")
