@@ -1,6 +1,7 @@
 """Bad input and bad surroundings: one clear line, the right exit code, and nothing lost that was computed."""
 
 import errno
+import importlib.metadata
 import json
 import os
 import resource
@@ -368,10 +369,43 @@ def test_report_of_another_tool(capsys: Captured) -> None:
 def test_resources_of_nothing(tmp_path: Path, capsys: Captured) -> None:
     absent = tmp_path / "no"
     assert refused(capsys, "resources", absent) == f"no project, run or report {absent}"
-    assert "choose from estimate, vivado, vitis" in refused(capsys, "resources", tmp_path, "--source", "quartus")
+    assert "choose from estimate, yosys, vivado, vitis" in refused(capsys, "resources", tmp_path, "--source", "quartus")
     assert refused(capsys, "resources", tmp_path).startswith(f"{tmp_path} is not a codesign project")
     assert refused(capsys, "resources", tmp_path, "--source", "vitis").startswith(f"{tmp_path}: no csynth report")
     assert refused(capsys, "resources", VITIS).startswith(f"{VITIS} is not a codesign project")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--source", "estimate", "--family", "xc7"], "--family and --rtl are for --source yosys, not for estimate"),
+        (["--source", "vitis", "--rtl", "out"], "--family and --rtl are for --source yosys, not for vitis"),
+        (["--source", "yosys", "--family", "ice40"], "unknown family 'ice40', choose from xc7, xcup"),
+        (["--source", "vivado", "--weight-bits", "4"], "choose a study's network, which has no reports"),
+        (["--source", "yosys", "--weight-bits", "5"], "--weight-bits 5: the study has 4, 6"),
+    ],
+)
+def test_arguments_of_resources(arguments: list[str], said: str, study: Path, capsys: Captured) -> None:
+    assert said in refused(capsys, "resources", study, *arguments)
+
+
+def test_mapping_without_yosys_or_of_what_has_no_rtl(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(plan_text())
+    assert "is a plan: name a project" in refused(capsys, "resources", plan, "--source", "yosys")
+
+    version = importlib.metadata.version
+
+    def missing(name: str) -> str:
+        if name == "pyosys":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    line = refused(capsys, "resources", study, "--source", "yosys")
+    assert line == "Yosys is not installed: pip install 'codesign[yosys]', or use --source estimate"
 
 
 @pytest.mark.cxx

@@ -43,19 +43,28 @@ def run_all(batches: Iterable[Batch], logs: Path, limit_s: float = LIMIT_S) -> I
     with tempfile.TemporaryDirectory(prefix="codesign-yosys-") as name:
         try:
             while waiting or running:
-                while waiting and len(running) < cores:
-                    running.append(_Run(waiting.pop(0), Path(name), logs, limit_s))
                 done = [run for run in running if run.ended()]
                 running = [run for run in running if run not in done]
-                for run in done:
-                    if waiting:  # so that no core waits for the reading
+                while waiting and len(running) < cores:  # at once, so that no core waits while results are read
+                    with _uninterrupted():
                         running.append(_Run(waiting.pop(0), Path(name), logs, limit_s))
+                for run in done:
                     yield run.batch, run.result()
                 if not done:
                     time.sleep(_POLL_S)
         finally:
             for run in running:
                 run.stop()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until a process that is being started is known, and can be ended."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Run:
