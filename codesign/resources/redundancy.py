@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from codesign.errors import ReportError
 from codesign.protection import ProtectionPlan, Scope
 from codesign.resources.mapping import Mapped
-from codesign.resources.netlist import Netlist
+from codesign.resources.netlist import WIRE, Netlist
 from codesign.resources.rtl import Rtl
 
 
@@ -85,7 +85,8 @@ def _reads(netlist: Netlist, kind: str) -> dict[str, set[int]]:
 
 class _Neuron:
     def __init__(self, netlist: Netlist, path: str, copies: int, shared: set[int]) -> None:
-        self.netlist, self.path, self.copies, self.shared = netlist, path, copies, shared
+        self.netlist, self.path, self.copies = netlist, path, copies
+        self.shared = shared | {self._origin(net) for net in shared}
 
     def check(self, where: str) -> None:
         """Raise ReportError where two copies have become one, or a copy decides nothing."""
@@ -99,8 +100,9 @@ class _Neuron:
                     f"{where}: copies {first} and {second} share logic in the mapped netlist: "
                     "the tool has merged them, and the protection is not there"
                 )
-        for copy, (_, reached) in enumerate(cones):
-            if not reached & guards:
+        for copy, (cells, reached) in enumerate(cones):
+            # A copy of wires alone has nothing that could be merged.
+            if (cells or given[copy] - self.shared) and not reached & guards:
                 raise ReportError(
                     f"{where}: no guard reaches copy {copy} in the mapped netlist: nothing keeps it apart"
                 )
@@ -114,7 +116,13 @@ class _Neuron:
         """The nets of a copy's result that are no constants."""
         if name not in self.netlist.nets:
             raise ReportError(f"{where}: the mapped netlist has no '{name}': the copy is gone")
-        return {net for net in self.netlist.nets[name] if net > 1}
+        return {origin for net in self.netlist.nets[name] if (origin := self._origin(net)) > 1}
+
+    def _origin(self, net: int) -> int:
+        """Where a net comes from, through wires between ports."""
+        while (cell := self.netlist.driver.get(net)) and cell.kind == WIRE:
+            (net,) = cell.reads
+        return net
 
     def _behind(self, nets: Iterable[int], stop: set[int]) -> tuple[set[str], set[int]]:
         """The cells that nets depend on, up to the nets where it stops; and which of these it has reached."""
@@ -129,6 +137,7 @@ class _Neuron:
                 reached.add(net)
                 continue
             if (cell := self.netlist.driver.get(net)) and cell.path not in cells:
-                cells.add(cell.path)
+                if cell.kind != WIRE:
+                    cells.add(cell.path)
                 waiting.extend(cell.reads)
         return cells, reached

@@ -101,7 +101,7 @@ module shared_0b17c3e6c59f (
 endmodule
 
 (* keep_hierarchy *)
-module copy_31621cf61cc1 (
+module copy_1b37c55c3b62 (
   input wire clk,
   input wire [0:0] guard,
   input wire [0:0] h1,
@@ -115,21 +115,18 @@ module copy_31621cf61cc1 (
   input wire [0:0] c4,
   output wire [2:0] y
 );
-  wire [0:0] g_h1 = {h1[0] ^ guard[0]};
-  wire [0:0] g_h2 = {h2[0] ^ guard[0]};
-  wire [0:0] g_h4 = {h4[0] ^ guard[0]};
-  wire [0:0] g_h6 = {h6[0] ^ guard[0]};
-  wire [0:0] g_c1 = {c1[0] ^ guard[0]};
-  wire [0:0] g_c3 = {c3[0] ^ guard[0]};
-  wire [0:0] g_c4 = {c4[0] ^ guard[0]};
-  wire [0:0] s4 = {g_h2[0:0] ^ 1'd0 ^ c0};
+  wire [0:0] g_c4 = c4 ^ guard[0];
+  wire [0:0] s5 = (1'd0 & ~({1{guard[0]}} & 1'd0)) | ({1{guard[0]}} & 1'd1);
+  wire [0:0] s4 = {h2[0:0] ^ s5[0:0] ^ c0};
   reg [0:0] s4_d1; always @(posedge clk) s4_d1 <= s4;
-  wire [0:0] s2 = {1'd0 ^ s4_d1[0:0] ^ g_c1};
-  wire [0:0] s6 = {g_h4[0:0] ^ 1'd0 ^ c2};
-  reg [0:0] s6_d1; always @(posedge clk) s6_d1 <= s6;
-  reg [0:0] g_h6_d1; always @(posedge clk) g_h6_d1 <= g_h6;
-  wire [0:0] s5 = {s6_d1[0:0] ^ g_h6_d1[0:0] ^ g_c3};
-  wire [2:0] s1_t = {{{1{s2[0]}}, s2[0:0]}, 1'b1} + {~({{1{s5[0]}}, s5[0:0]}), ~g_c4};
+  wire [0:0] s2 = {1'd0 ^ s4_d1[0:0] ^ c1};
+  wire [0:0] s8 = (1'd0 & ~({1{guard[0]}} & 1'd0)) | ({1{guard[0]}} & 1'd1);
+  wire [0:0] s7 = {h4[0:0] ^ s8[0:0] ^ c2};
+  reg [0:0] s7_d1; always @(posedge clk) s7_d1 <= s7;
+  wire [0:0] s9 = (h6[0:0] & ~({1{guard[0]}} & 1'd1));
+  reg [0:0] s9_d1; always @(posedge clk) s9_d1 <= s9;
+  wire [0:0] s6 = {s7_d1[0:0] ^ s9_d1[0:0] ^ c3};
+  wire [2:0] s1_t = {{{1{s2[0]}}, s2[0:0]}, 1'b1} + {~({{1{s6[0]}}, s6[0:0]}), ~g_c4};
   wire [1:0] s1 = {s1_t[2:1]};
   assign y = {{1{s1[1]}}, s1[1:0]};
 endmodule
@@ -240,7 +237,7 @@ module shared_3aff9c50d6ab (
 endmodule
 
 (* keep_hierarchy *)
-module copy_3222e6de9fb3 (
+module copy_fd1ac2b8ce6f (
   input wire clk,
   input wire [0:0] guard,
   input wire [0:0] h2,
@@ -253,18 +250,15 @@ module copy_3222e6de9fb3 (
   input wire [0:0] c4,
   output wire [2:0] y
 );
-  wire [0:0] g_h2 = {h2[0] ^ guard[0]};
-  wire [0:0] g_h3 = {h3[0] ^ guard[0]};
-  wire [0:0] g_h4 = {h4[0] ^ guard[0]};
-  wire [0:0] g_c2 = {c2[0] ^ guard[0]};
-  wire [0:0] g_c4 = {c4[0] ^ guard[0]};
-  wire [0:0] s3 = {g_h4[0:0] ^ 1'd0 ^ c0};
+  wire [0:0] s4 = (1'd0 & ~({1{guard[0]}} & 1'd0)) | ({1{guard[0]}} & 1'd1);
+  wire [0:0] s3 = {h4[0:0] ^ s4[0:0] ^ c0};
   wire [0:0] s2 = {s3[0:0] ^ 1'd0 ^ c1};
   reg [0:0] s2_d1; always @(posedge clk) s2_d1 <= s2;
-  wire [0:0] s6 = {g_h2[0:0] ^ g_h3[0:0] ^ g_c2};
-  wire [0:0] s4 = {1'd0 ^ s6[0:0] ^ c3};
-  reg [0:0] s4_d1; always @(posedge clk) s4_d1 <= s4;
-  wire [0:0] s1 = {s2_d1[0:0] ^ s4_d1[0:0] ^ g_c4};
+  wire [0:0] s8 = (h3[0:0] & ~({1{guard[0]}} & 1'd1));
+  wire [0:0] s7 = {h2[0:0] ^ s8[0:0] ^ c2};
+  wire [0:0] s5 = {1'd0 ^ s7[0:0] ^ c3};
+  reg [0:0] s5_d1; always @(posedge clk) s5_d1 <= s5;
+  wire [0:0] s1 = {s2_d1[0:0] ^ s5_d1[0:0] ^ c4};
   assign y = {{2{s1[0]}}, s1[0:0]};
 endmodule
 
@@ -327,7 +321,7 @@ module status_5bce227dfd9b (
 endmodule
 
 (* keep_hierarchy *)
-module layer_5269ab8a9aad (
+module layer_405f0a15092a (
   input wire clk,
   input wire [35:0] x,
   input wire [2:0] guard,
@@ -341,47 +335,47 @@ module layer_5269ab8a9aad (
   wire [0:0] flag_net;
   wire [13:0] n0;
   neuron_8945c6ca1927 n0_neuron (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .x5(x[35:30]), .y(n0));
-  wire [0:0] n1_h1;
-  wire [0:0] n1_h2;
-  wire [0:0] n1_h4;
-  wire [0:0] n1_h6;
-  wire [0:0] n1_c0;
-  wire [0:0] n1_c1;
-  wire [0:0] n1_c2;
-  wire [0:0] n1_c3;
-  wire [0:0] n1_c4;
+  (* keep *) wire [0:0] n1_h1;
+  (* keep *) wire [0:0] n1_h2;
+  (* keep *) wire [0:0] n1_h4;
+  (* keep *) wire [0:0] n1_h6;
+  (* keep *) wire [0:0] n1_c0;
+  (* keep *) wire [0:0] n1_c1;
+  (* keep *) wire [0:0] n1_c2;
+  (* keep *) wire [0:0] n1_c3;
+  (* keep *) wire [0:0] n1_c4;
   wire [10:0] n1_low;
   shared_0b17c3e6c59f n1_shared (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .x5(x[35:30]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_low));
-  wire [2:0] n1_y0;
-  copy_31621cf61cc1 n1_copy0 (.clk(clk), .guard(guard[0]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y0));
-  wire [2:0] n1_y1;
-  copy_31621cf61cc1 n1_copy1 (.clk(clk), .guard(guard[1]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y1));
-  wire [2:0] n1_y2;
-  copy_31621cf61cc1 n1_copy2 (.clk(clk), .guard(guard[2]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y2));
-  wire n1_differ;
-  wire [2:0] n1_voted;
+  (* keep *) wire [2:0] n1_y0;
+  copy_1b37c55c3b62 n1_copy0 (.clk(clk), .guard(guard[0]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y0));
+  (* keep *) wire [2:0] n1_y1;
+  copy_1b37c55c3b62 n1_copy1 (.clk(clk), .guard(guard[1]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y1));
+  (* keep *) wire [2:0] n1_y2;
+  copy_1b37c55c3b62 n1_copy2 (.clk(clk), .guard(guard[2]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y2));
+  (* keep *) wire n1_differ;
+  (* keep *) wire [2:0] n1_voted;
   vote_0758b94a78a9 n1_voter (.a0(n1_y0), .a1(n1_y1), .a2(n1_y2), .y(n1_voted), .differ(n1_differ));
   wire [13:0] n1 = {n1_voted, n1_low};
   wire [13:0] n2;
   neuron_cd4de01c3ca3 n2_neuron (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .x5(x[35:30]), .y(n2));
-  wire [0:0] n3_h2;
-  wire [0:0] n3_h3;
-  wire [0:0] n3_h4;
-  wire [0:0] n3_c0;
-  wire [0:0] n3_c1;
-  wire [0:0] n3_c2;
-  wire [0:0] n3_c3;
-  wire [0:0] n3_c4;
+  (* keep *) wire [0:0] n3_h2;
+  (* keep *) wire [0:0] n3_h3;
+  (* keep *) wire [0:0] n3_h4;
+  (* keep *) wire [0:0] n3_c0;
+  (* keep *) wire [0:0] n3_c1;
+  (* keep *) wire [0:0] n3_c2;
+  (* keep *) wire [0:0] n3_c3;
+  (* keep *) wire [0:0] n3_c4;
   wire [10:0] n3_low;
   shared_3aff9c50d6ab n3_shared (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .x5(x[35:30]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_low));
-  wire [2:0] n3_y0;
-  copy_3222e6de9fb3 n3_copy0 (.clk(clk), .guard(guard[0]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_y0));
-  wire [2:0] n3_y1;
-  copy_3222e6de9fb3 n3_copy1 (.clk(clk), .guard(guard[1]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_y1));
-  wire [2:0] n3_y2;
-  copy_3222e6de9fb3 n3_copy2 (.clk(clk), .guard(guard[2]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_y2));
-  wire n3_differ;
-  wire [2:0] n3_voted;
+  (* keep *) wire [2:0] n3_y0;
+  copy_fd1ac2b8ce6f n3_copy0 (.clk(clk), .guard(guard[0]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_y0));
+  (* keep *) wire [2:0] n3_y1;
+  copy_fd1ac2b8ce6f n3_copy1 (.clk(clk), .guard(guard[1]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_y1));
+  (* keep *) wire [2:0] n3_y2;
+  copy_fd1ac2b8ce6f n3_copy2 (.clk(clk), .guard(guard[2]), .h2(n3_h2), .h3(n3_h3), .h4(n3_h4), .c0(n3_c0), .c1(n3_c1), .c2(n3_c2), .c3(n3_c3), .c4(n3_c4), .y(n3_y2));
+  (* keep *) wire n3_differ;
+  (* keep *) wire [2:0] n3_voted;
   vote_0758b94a78a9 n3_voter (.a0(n3_y0), .a1(n3_y1), .a2(n3_y2), .y(n3_voted), .differ(n3_differ));
   wire [13:0] n3 = {n3_voted, n3_low};
   wire [13:0] n4;
@@ -393,36 +387,45 @@ module layer_5269ab8a9aad (
 endmodule
 
 (* keep_hierarchy *)
-module relu_1d37694883fc (
-  input wire [13:0] x,
+module relu_f4b92b79fd2c (
+  input wire clk,
+  input wire [13:0] x0,
   output wire [5:0] y
 );
-  wire [12:0] v = x[12:0];
-  wire [12:0] n = v[12:0];
-  wire [0:0] up = n[3];
-  wire [9:0] f = {1'b0, n[12:4]};
-  wire [9:0] r = f + {9'd0, up};
-  wire [9:0] w = r;
-  wire [5:0] b = w[5:0];
-  assign y = x[13] ? 6'd0 : ((|r[9:6]) ? 6'd63 : b);
+  reg [13:0] x0_d1; always @(posedge clk) x0_d1 <= x0;
+  wire [12:0] s3 = x0_d1[12:0];
+  wire [12:0] s2 = s3[12:0];
+  wire [0:0] s4 = s2[3];
+  wire [9:0] s5 = {1'b0, s2[12:4]};
+  wire [9:0] s6 = s5 + {9'd0, s4};
+  wire [9:0] s7 = s6;
+  wire [5:0] s8 = s7[5:0];
+  wire [5:0] s1 = x0_d1[13] ? 6'd0 : ((|s6[9:6]) ? 6'd63 : s8);
+  assign y = s1;
 endmodule
 
 (* keep_hierarchy *)
-module layer_3517422314d8 (
+module layer_162b9e522094 (
+  input wire clk,
   input wire [69:0] x0,
   output wire [29:0] y
 );
-  wire [5:0] v0;
-  relu_1d37694883fc cast0 (.x(x0[13:0]), .y(v0));
-  wire [5:0] v1;
-  relu_1d37694883fc cast1 (.x(x0[27:14]), .y(v1));
-  wire [5:0] v2;
-  relu_1d37694883fc cast2 (.x(x0[41:28]), .y(v2));
-  wire [5:0] v3;
-  relu_1d37694883fc cast3 (.x(x0[55:42]), .y(v3));
-  wire [5:0] v4;
-  relu_1d37694883fc cast4 (.x(x0[69:56]), .y(v4));
-  assign y = {v4, v3, v2, v1, v0};
+  wire [13:0] x0_0 = x0[13:0];
+  wire [13:0] x0_1 = x0[27:14];
+  wire [13:0] x0_2 = x0[41:28];
+  wire [13:0] x0_3 = x0[55:42];
+  wire [13:0] x0_4 = x0[69:56];
+  wire [5:0] s1;
+  relu_f4b92b79fd2c i_s1 (.clk(clk), .x0(x0_0), .y(s1));
+  wire [5:0] s2;
+  relu_f4b92b79fd2c i_s2 (.clk(clk), .x0(x0_1), .y(s2));
+  wire [5:0] s3;
+  relu_f4b92b79fd2c i_s3 (.clk(clk), .x0(x0_2), .y(s3));
+  wire [5:0] s4;
+  relu_f4b92b79fd2c i_s4 (.clk(clk), .x0(x0_3), .y(s4));
+  wire [5:0] s5;
+  relu_f4b92b79fd2c i_s5 (.clk(clk), .x0(x0_4), .y(s5));
+  assign y = {s5, s4, s3, s2, s1};
 endmodule
 
 (* keep_hierarchy *)
@@ -510,7 +513,7 @@ module shared_c00995efe31f (
 endmodule
 
 (* keep_hierarchy *)
-module copy_b54f3df539aa (
+module copy_3c1f5dd44828 (
   input wire clk,
   input wire [0:0] guard,
   input wire [0:0] h2,
@@ -520,14 +523,10 @@ module copy_b54f3df539aa (
   input wire [0:0] c1,
   output wire [2:0] y
 );
-  wire [0:0] g_h2 = {h2[0] ^ guard[0]};
-  wire [0:0] g_h4 = {h4[0] ^ guard[0]};
-  wire [0:0] g_h5 = {h5[0] ^ guard[0]};
-  wire [0:0] g_c0 = {c0[0] ^ guard[0]};
-  wire [0:0] g_c1 = {c1[0] ^ guard[0]};
-  wire [0:0] s3 = {g_h5[0:0] ^ g_h4[0:0] ^ g_c0};
+  wire [0:0] s4 = (h4[0:0] & ~({1{guard[0]}} & 1'd1));
+  wire [0:0] s3 = {h5[0:0] ^ s4[0:0] ^ c0};
   reg [0:0] s3_d1; always @(posedge clk) s3_d1 <= s3;
-  wire [0:0] s1 = {1'd0 ^ s3_d1[0:0] ^ g_c1};
+  wire [0:0] s1 = {1'd0 ^ s3_d1[0:0] ^ c1};
   assign y = {{2{s1[0]}}, s1[0:0]};
 endmodule
 
@@ -581,7 +580,7 @@ module status_f526821e398a (
 endmodule
 
 (* keep_hierarchy *)
-module layer_6edc8ab4c2f6 (
+module layer_6df7766973a2 (
   input wire clk,
   input wire [29:0] x,
   input wire [2:0] guard,
@@ -595,21 +594,21 @@ module layer_6edc8ab4c2f6 (
   wire [0:0] flag_net;
   wire [14:0] n0;
   neuron_1047c291426a n0_neuron (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .y(n0));
-  wire [0:0] n1_h2;
-  wire [0:0] n1_h4;
-  wire [0:0] n1_h5;
-  wire [0:0] n1_c0;
-  wire [0:0] n1_c1;
+  (* keep *) wire [0:0] n1_h2;
+  (* keep *) wire [0:0] n1_h4;
+  (* keep *) wire [0:0] n1_h5;
+  (* keep *) wire [0:0] n1_c0;
+  (* keep *) wire [0:0] n1_c1;
   wire [11:0] n1_low;
   shared_c00995efe31f n1_shared (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_low));
-  wire [2:0] n1_y0;
-  copy_b54f3df539aa n1_copy0 (.clk(clk), .guard(guard[0]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_y0));
-  wire [2:0] n1_y1;
-  copy_b54f3df539aa n1_copy1 (.clk(clk), .guard(guard[1]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_y1));
-  wire [2:0] n1_y2;
-  copy_b54f3df539aa n1_copy2 (.clk(clk), .guard(guard[2]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_y2));
-  wire n1_differ;
-  wire [2:0] n1_voted;
+  (* keep *) wire [2:0] n1_y0;
+  copy_3c1f5dd44828 n1_copy0 (.clk(clk), .guard(guard[0]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_y0));
+  (* keep *) wire [2:0] n1_y1;
+  copy_3c1f5dd44828 n1_copy1 (.clk(clk), .guard(guard[1]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_y1));
+  (* keep *) wire [2:0] n1_y2;
+  copy_3c1f5dd44828 n1_copy2 (.clk(clk), .guard(guard[2]), .h2(n1_h2), .h4(n1_h4), .h5(n1_h5), .c0(n1_c0), .c1(n1_c1), .y(n1_y2));
+  (* keep *) wire n1_differ;
+  (* keep *) wire [2:0] n1_voted;
   vote_0758b94a78a9 n1_voter (.a0(n1_y0), .a1(n1_y1), .a2(n1_y2), .y(n1_voted), .differ(n1_differ));
   wire [14:0] n1 = {n1_voted, n1_low};
   wire [14:0] n2;
@@ -642,10 +641,9 @@ module small_top (
   assign fc0_flag = fc0_flag_net;
   assign fc0_count = fc0_count_net;
   wire [69:0] fc0_y;
-  layer_5269ab8a9aad layer_fc0 (.clk(clk), .x(x), .guard(guard), .clear(clear), .valid(valid_d1), .flag(fc0_flag_net), .count(fc0_count_net), .y(fc0_y));
-  reg [69:0] fc0_y_d1; always @(posedge clk) fc0_y_d1 <= fc0_y;
+  layer_405f0a15092a layer_fc0 (.clk(clk), .x(x), .guard(guard), .clear(clear), .valid(valid_d1), .flag(fc0_flag_net), .count(fc0_count_net), .y(fc0_y));
   wire [29:0] relu0_y;
-  layer_3517422314d8 layer_relu0 (.x0(fc0_y_d1), .y(relu0_y));
+  layer_162b9e522094 layer_relu0 (.clk(clk), .x0(fc0_y), .y(relu0_y));
   reg [29:0] relu0_y_d1; always @(posedge clk) relu0_y_d1 <= relu0_y;
   reg [0:0] valid_d2; always @(posedge clk) valid_d2 <= valid_d1;
   reg [0:0] valid_d3; always @(posedge clk) valid_d3 <= valid_d2;
@@ -653,7 +651,7 @@ module small_top (
   assign fc1_flag = fc1_flag_net;
   assign fc1_count = fc1_count_net;
   wire [44:0] fc1_y;
-  layer_6edc8ab4c2f6 layer_fc1 (.clk(clk), .x(relu0_y_d1), .guard(guard), .clear(clear), .valid(valid_d4), .flag(fc1_flag_net), .count(fc1_count_net), .y(fc1_y));
+  layer_6df7766973a2 layer_fc1 (.clk(clk), .x(relu0_y_d1), .guard(guard), .clear(clear), .valid(valid_d4), .flag(fc1_flag_net), .count(fc1_count_net), .y(fc1_y));
   reg [44:0] fc1_y_d1; always @(posedge clk) fc1_y_d1 <= fc1_y;
   assign y = fc1_y_d1;
   reg [0:0] valid_d5; always @(posedge clk) valid_d5 <= valid_d4;
