@@ -52,6 +52,9 @@ class Importance(StrEnum):
     MEASURED = "measured"
 
 
+DEFAULT_IMPORTANCE = Importance.FLIP
+
+
 class Scope(StrEnum):
     """What the copies of TMR and DMR hold: adders on shared products, or adders and multipliers."""
 

@@ -95,9 +95,11 @@ def describe(evaluation: Evaluation) -> str:
     """One line on a design for people."""
     design, faulty = evaluation.design, evaluation.accuracy_faulty
     verdict = "feasible" if evaluation.feasible else f"misses {', '.join(evaluation.broken)}"
+    hardened = f"{design.hardened_bits_important:2d}/{design.hardened_bits_normal:2d}"
+    split = f"{design.important_fraction:4.0%} important, hardened {hardened}"
     return (
-        f"{design.weight_bits} bit, {design.important_fraction:4.0%} important, hardened "
-        f"{design.hardened_bits_important:2d}/{design.hardened_bits_normal:2d}: "
+        f"{design.weight_bits} bit, "
+        f"{f'{design.protection_budget:.1%} of full protection' if design.protection_budget else split}: "
         f"{evaluation.resources.lut:7d} LUT {evaluation.resources.dsp:4d} DSP, accuracy under faults "
         f"{faulty.mean:.4f} [{faulty.low:.4f}, {faulty.high:.4f}]  {verdict}"
     )
@@ -171,7 +173,8 @@ def _versions() -> dict[str, str]:
 def _baseline(design: Design, name: str) -> Design:
     """The chosen design's own network without protection, or with every bit of every neuron hardened."""
     bits = {"unprotected": 0, "full_tmr": MAX_WIDTH}[name]
-    return replace(design, important_fraction=1.0, hardened_bits_important=bits, hardened_bits_normal=bits)
+    plain = replace(design, important_fraction=1.0, protection_budget=0.0)
+    return replace(plain, hardened_bits_important=bits, hardened_bits_normal=bits)
 
 
 def _share(chosen: Evaluation, baselines: dict[str, Evaluation]) -> float | None:
