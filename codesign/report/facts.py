@@ -208,8 +208,8 @@ def _neurons_in_words(result: Document, design: Document) -> list[str]:
     important, normal = (_bits_in_words(design[f"hardened_bits_{kind}"], widest) for kind in ("important", "normal"))
     hardened = sum(1 for layer in bits for h in layer if h)
     counted = f"In all, {hardened} of {total} neurons are hardened."
-    if design["protection_budget"] > 0:
-        share = percent(design["protection_budget"], 1)
+    if budget := design.get("protection_budget", 0):  # earlier runs have none
+        share = percent(budget, 1)
         where = "each layer" if design["importance_scope"] == "layer" else "the network"
         return [
             f"The bits hardened are those of {where} that remove the most vulnerability for their cost, within {share} "
