@@ -49,7 +49,7 @@ def bits_of(network: Network, plan: ProtectionPlan) -> np.ndarray:
     return np.concatenate([plan.hardened(layer) for _, layer in network.compute_layers()])
 
 
-@_SLOW
+@settings(_SLOW, max_examples=40)
 @given(networks(max_layers=4), SEEDS, st.lists(st.floats(0, 1.2), min_size=2, max_size=4), SCOPES)
 def test_never_over_the_budget_and_never_less_for_more(
     network: Network, seed: int, shares: list[float], scope: str
@@ -65,7 +65,7 @@ def test_never_over_the_budget_and_never_less_for_more(
     assert not bits_of(network, selection.plan(0.0, scope)).any()
 
 
-@settings(_SLOW, max_examples=10)
+@settings(_SLOW, max_examples=5)
 @given(SEEDS, st.sampled_from([Mechanism.TMR, Mechanism.DMR, Mechanism.RECOMPUTE]), SCOPES, st.floats(0, 1))
 def test_the_estimate_stays_within_the_budget(seed: int, mechanism: Mechanism, scope: str, share: float) -> None:
     network = small_network()
