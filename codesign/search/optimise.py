@@ -24,6 +24,7 @@ from codesign.search.evaluate import Evaluation, Evaluator
 from codesign.search.folder import RunFolder, identity
 from codesign.search.propose import Proposer, rank
 from codesign.study import Design, Study
+from codesign.vulnerability import bit_vulnerability
 
 VERIFIED_TRIALS = 5
 _VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
@@ -129,7 +130,7 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "evaluations": named,
         "verification": verification,
         "curve": _curves(study, folder, evaluator, {"chosen": chosen, **baselines}),
-        "layers": _layers(*_built(folder, evaluator, chosen)),
+        "layers": _layers(study, evaluator, *_built(folder, evaluator, chosen)),
         "versions": _versions(),
     }
 
@@ -230,14 +231,16 @@ def _curves(study: Study, folder: RunFolder, evaluator: Evaluator, designs: dict
     return curves
 
 
-def _layers(network: Network, plan: ProtectionPlan) -> list[dict[str, Any]]:
-    """Protection of each computing layer: what the plan hardens in it."""
+def _layers(study: Study, evaluator: Evaluator, network: Network, plan: ProtectionPlan) -> list[dict[str, Any]]:
+    """Protection of each computing layer: what the plan hardens in it, and what a flip of each bit does without it."""
+    rates = bit_vulnerability(network, network.quantise_inputs(evaluator.data.test_inputs), seed=study.seed)
     return [
         {
             "name": layer.name,
             "shape": [layer.n_in, layer.n_out],
             "accumulator_bits": layer.acc.width,
             "hardened_bits": plan.hardened(layer).tolist(),
+            "sdc1_by_neuron_and_bit": rates[layer.name].round(4).tolist(),
         }
         for _, layer in network.compute_layers()
     ]
