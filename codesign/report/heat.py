@@ -49,8 +49,8 @@ def _heat_map(number: int, layer: Document, top: float) -> HeatMap:
     ]
     cuts = "".join(f"H{_CELL * h}V{_CELL * (neuron + 1)}" for neuron, h in enumerate(hardened[:_NEURONS]))
     opening = (
-        f'<svg class="plot" id="heat-{number}" viewBox="-1 -1 {_CELL * width + 2} {_CELL * len(rows) + 2}" '
-        f'width="{2 * _CELL * width}" role="img" aria-label="{escape(layer["name"])}: {escape(told)}">'
+        f'<svg class="heat" id="heat-{number}" viewBox="-1 -1 {_CELL * width + 2} {_CELL * len(rows) + 2}" '
+        f'width="{14 * width}" role="img" aria-label="{escape(layer["name"])}: {escape(told)}">'
     )
     frame = f'<rect width="{_CELL * width}" height="{_CELL * len(rows)}" fill="none" stroke="var(--line)"/>'
     body = f'<g fill="var(--chosen)">{"".join(cells)}</g>'
