@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from codesign.cli_analyze import analyze
 from codesign.cli_avf import avf
 from codesign.cli_campaign import campaign, faults, replay
 from codesign.cli_common import (
@@ -23,7 +24,6 @@ from codesign.cli_common import (
     RunPath,
     StudyFile,
     default_out,
-    network_of,
     print_json,
     study_of,
     trained_of,
@@ -107,38 +107,7 @@ def train(
     return None
 
 
-@app.command()
-def analyze(
-    study: StudyFile,
-    weight_bits: Bits = None,
-    activation_bits: ActivationBits = None,
-    draws: Annotated[int, typer.Option(help="Flips for each bit of each neuron.", min=1)] = 30,
-    as_json: Json = False,
-) -> None:
-    """Show which neurons and which accumulator bits matter: a table and a heat map.
-
-    Neurons by first-order Taylor score; bits by single flips in the engine, counting changed answers.
-    """
-    from codesign.progress import bar
-    from codesign.report.text import vulnerability_text
-    from codesign.vulnerability import bit_vulnerability, taylor_scores
-
-    loaded = study_of(study)
-    network, data = network_of(loaded, weight_bits, activation_bits)
-    scores = taylor_scores(network, network.quantise_inputs(data.train_inputs), data.train_labels)
-    with bar("flipping bits", 100) as advance:
-        raw = network.quantise_inputs(data.test_inputs)
-        rates = bit_vulnerability(network, raw, draws, loaded.seed, lambda share: advance(int(100 * share)))
-    if as_json:
-        layers = [
-            {"layer": name, "taylor": scores[name].tolist(), "sdc1_by_neuron_and_bit": rates[name].tolist()}
-            for name in scores
-        ]
-        return print_json({"network": network.digest, "draws": draws, "layers": layers})
-    print(vulnerability_text(scores, rates), end="")
-    return None
-
-
+app.command()(analyze)
 app.command()(campaign)
 app.command()(faults)
 app.command()(replay)

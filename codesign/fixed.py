@@ -185,6 +185,28 @@ def cast(raw: ArrayLike, source: FixedPoint, to: FixedPoint) -> Ints:
     return rescale(raw, source.frac, to)
 
 
+def cast_range(low: ArrayLike, high: ArrayLike, frac: int, to: FixedPoint) -> tuple[Ints, Ints]:
+    """Least and greatest that integers of `frac` fractional bits from `low` to `high` become in a type.
+
+    Rounding and saturation keep the order of values. Where one may wrap, or become zero for being too large, every
+    value of the type is possible. Bounds are below 2**61.
+    """
+    shift = frac - to.frac
+    ends = []
+    for values in (np.asarray(low, np.int64), np.asarray(high, np.int64)):
+        if shift > 0:
+            ends.append(_round_shift(values, shift, to.rounding))
+        else:
+            # What is clipped here lies beyond every type, shifted or not.
+            left = min(-shift, 61)
+            limit = (1 << 61) >> left
+            ends.append(np.clip(values, -limit - 1, limit + 1) << left)
+    if to.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+        return fit(ends[0], to), fit(ends[1], to)
+    inside = (ends[0] >= to.min_raw) & (ends[1] <= to.max_raw)
+    return np.where(inside, ends[0], to.min_raw), np.where(inside, ends[1], to.max_raw)
+
+
 def quantise(values: ArrayLike, to: FixedPoint) -> Ints:
     """Turn real numbers into raw integers.
 

@@ -42,6 +42,20 @@ class Mechanism(StrEnum):
         return 2 if self is Mechanism.DMR else REPLICAS
 
 
+class Importance(StrEnum):
+    """By which score neurons are chosen; `codesign.vulnerability` computes them, docs/theory.md has their formulas."""
+
+    TAYLOR = "taylor"
+    GRADIENT_ACTIVATION = "gradient_activation"
+    HESSIAN = "hessian"
+    FLIP = "flip"
+    MEASURED = "measured"
+
+
+# On the digits networks the one that comes nearest to the cost of choosing by every flip (docs/theory.md).
+DEFAULT_IMPORTANCE = Importance.MEASURED
+
+
 class Scope(StrEnum):
     """What the copies of TMR and DMR hold: adders on shared products, or adders and multipliers."""
 

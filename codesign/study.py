@@ -29,7 +29,7 @@ from pydantic_core import ErrorDetails
 from codesign.codes import Code
 from codesign.errors import ConfigError, did_you_mean
 from codesign.files import digest_of
-from codesign.protection import Mechanism, Scope
+from codesign.protection import DEFAULT_IMPORTANCE, Importance, Mechanism, Scope
 
 Value = int | float | str
 
@@ -74,6 +74,8 @@ _DOMAINS = {
     "hardened_bits_important": _Domain("int", 0, 48),
     "hardened_bits_normal": _Domain("int", 0, 48),
     "importance_scope": _Domain("categorical", choices=("network", "layer")),
+    "importance_score": _Domain("categorical", choices=tuple(i.value for i in Importance)),
+    "protection_budget": _Domain("float", 0, 1),
     "mechanism": _Domain("categorical", choices=tuple(m.value for m in Mechanism)),
     "dot_size": _Domain("int", 0, 4096),
     "hardened_scope": _Domain("categorical", choices=tuple(s.value for s in Scope)),
@@ -157,6 +159,8 @@ class Design:
     parameters: str = Code.NONE.value
     reuse_factor: int = 1
     strategy: str = "Latency"
+    importance_score: str = DEFAULT_IMPORTANCE.value
+    protection_budget: float = 0.0
 
     def __post_init__(self) -> None:
         for name, domain in _DOMAINS.items():
@@ -322,6 +326,8 @@ class SpaceSection(_Section):
     parameters: Variable = _default("parameters", Code.NONE.value)
     reuse_factor: Variable = _default("reuse_factor", 1)
     strategy: Variable = _default("strategy", "Latency")
+    importance_score: Variable = _default("importance_score", DEFAULT_IMPORTANCE.value)
+    protection_budget: Variable = _default("protection_budget", 0.0)
 
     @field_validator("*", mode="plain")
     @classmethod
@@ -370,8 +376,10 @@ class SpaceSection(_Section):
 def _as_meant(chosen: dict[str, Any]) -> dict[str, Any]:
     """What other variables leave without a meaning gets one value, so that equal designs are written alike."""
     recomputes = chosen["mechanism"] == Mechanism.RECOMPUTE
+    by_budget = {"important_fraction": 1.0, "hardened_bits_important": 0, "hardened_bits_normal": 0}
     return {
         **chosen,
+        **(by_budget if chosen["protection_budget"] > 0 else {}),
         "dot_size": chosen["dot_size"] if recomputes else 0,
         "hardened_scope": Scope.ADDER.value if recomputes else chosen["hardened_scope"],
         "strategy": "Resource" if chosen["reuse_factor"] > 1 else chosen["strategy"],

@@ -47,6 +47,7 @@ ORDER = (
     "cli_curve",
     "cli_avf",
     "cli_resources",
+    "cli_analyze",
     "cli",
     "pytest_plugin",
 )

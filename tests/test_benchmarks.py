@@ -88,3 +88,14 @@ def test_workers_contract() -> None:
     rows = printed("workers.py")["rows"]
     assert len(rows) == 2
     assert all(row[name] > 0 for row in rows for name in ("trials_per_s", "two_over_one", "possible"))
+
+
+@pytest.mark.slow
+def test_vulnerability_contract() -> None:
+    rows = printed("vulnerability.py")["rows"]
+    assert [row["score"] for row in rows][:2] == ["every flip", "final sums"] and rows[-1]["score"] == "random"
+    costs = {row["score"]: row["ratio_by_neurons"] for row in rows}
+    assert costs["every flip"] == 1 < costs["random"] and costs["measured"] <= 1.15
+    for row in rows:
+        assert set(row["correlations"]) == {"every flip", "final sums", "weights"}
+        assert all(-1 <= c["low"] <= c["value"] <= c["high"] <= 1 for c in row["correlations"].values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import defusedxml.ElementTree
+import numpy as np
 import pytest
 import studies
 import typer.main
@@ -25,7 +26,7 @@ DATA = Path(__file__).resolve().parent / "data" / "reports"
 # What each command's help says first.
 PURPOSE = {
     "train": "Train the study's networks",
-    "analyze": "Show which neurons and which accumulator bits matter",
+    "analyze": "Show which neurons and which bits matter",
     "campaign": "Attack the study's network with faults",
     "faults": "Write one trial of a campaign as a case",
     "trials": "List the campaigns whose trials a run folder keeps",
@@ -167,16 +168,40 @@ def test_train(study: Path, tmp_path: Path, capsys: Captured) -> None:
     assert len(shown) == 1 and shown[0].endswith(rows[0]["file"])
 
 
-def test_analyze(study: Path, capsys: Captured) -> None:
-    shown = document(capsys, "analyze", study, "--draws", "2")
+def test_analyze(study: Path, tmp_path: Path, capsys: Captured) -> None:
+    shown = document(capsys, "analyze", study, "--draws", "2", "--out", tmp_path)
     assert shown["network"] == studies.tiny_network("tiny", studies.WIDTHS[-1]).digest and shown["draws"] == 2
     for entry, (_, layer) in zip(shown["layers"], studies.tiny_network("tiny", 6).compute_layers(), strict=True):
         assert entry["layer"] == layer.name and len(entry["taylor"]) == layer.n_out
         rates = entry["sdc1_by_neuron_and_bit"]
         assert {len(row) for row in rates} == {layer.acc.width} and len(rates) == layer.n_out
         assert all(0 <= rate <= 1 for row in rates for rate in row)
-    drawn = text(capsys, "analyze", study, "--draws", "2")
+        assert np.shape(entry["proven_hidden"]) == np.shape(rates) and len(entry["importance"]) == layer.n_out
+        assert {target: len(by_bit) for target, by_bit in entry["sdc1_by_bit"].items()} == {
+            "accumulator": layer.acc.width,
+            "activation": layer.result.width,
+            "product": layer.w.type.width + (5 if layer.name == "first" else 14),
+            "weight": layer.w.type.width,
+        }
+    assert shown["score"] == "measured" and {Path(file).suffix for file in shown["files"]} == {".svg", ".png"}
+    assert all(Path(file).read_bytes() for file in shown["files"])
+    drawn = text(capsys, "analyze", study, "--draws", "2", "--score", "taylor", "--out", tmp_path)
     assert "layer first: 5 neurons" in drawn and len(re.findall(r"^ +\d \|.*\|$", drawn, re.MULTILINE)) == 8
+    assert "taylor score" in drawn and "proven never to show: " in drawn
+
+
+def test_analyze_counts_every_flip(study: Path, tmp_path: Path, capsys: Captured) -> None:
+    drawn = document(capsys, "analyze", study, "--draws", "800", "--out", tmp_path, "--weight-bits", "4")["layers"]
+    every = document(capsys, "analyze", study, "--exhaustive", "--out", tmp_path, "--weight-bits", "4")
+    assert every["draws"] is None
+    for one, other in zip(drawn, every["layers"], strict=True):
+        for name in ("accumulator", "product", "weight", "activation"):
+            assert one["sdc1_by_bit"][name] == pytest.approx(other["sdc1_by_bit"][name], abs=0.05)
+
+
+def test_a_score_that_does_not_exist_is_refused(study: Path, capsys: Captured) -> None:
+    assert cli.run(["analyze", str(study), "--score", "tailor"]) == 2
+    assert "unknown importance score 'tailor', choose from taylor, " in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- campaign

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from codesign.errors import ConfigError, StoreError
 from codesign.report import facts, figures
+from codesign.report.heat import heat_maps
 from codesign.report.page import render, write_report
 from codesign.report.text import outcome_text
 from codesign.search.folder import RunFolder
@@ -43,6 +44,21 @@ def drawn() -> str:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, where a test is about words."""
     monkeypatch.setattr(figures, "_draw", lambda *_: Markup("<svg></svg>"))
+
+
+def measured(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a run that measured bits: those of weight 2**-k from the top change 2**-k of the answers."""
+    layers = [
+        {
+            **layer,
+            "sdc1_by_neuron_and_bit": [
+                [0.5 ** (layer["accumulator_bits"] - b) for b in range(layer["accumulator_bits"])]
+            ]
+            * len(layer["hardened_bits"]),
+        }
+        for layer in result["layers"]
+    ]
+    return {**result, "layers": layers}
 
 
 class Page(HTMLParser):
@@ -327,3 +343,28 @@ def test_what_a_board_lacks_is_said(result: dict[str, Any]) -> None:
     nearest["margins"] = {**nearest["margins"], "capacity": -0.8}
     text = outcome_text({**result, "best": None, "nearest": nearest})
     assert "misses capacity by 0.8\n  LUT: 9 needed, tiny has 5 (4 too few)\n" in text
+
+
+def test_heat_maps_show_every_bit_and_where_it_is_hardened(result: dict[str, Any], undrawn: None) -> None:
+    assert heat_maps(result) == [] and 'id="bits"' not in render(result)  # earlier runs measured none
+    layers = measured(result)["layers"]
+    layers[0] = {**layers[0], "name": "<first>"}
+    maps = heat_maps({**result, "layers": layers})
+    for layer, found in zip(layers, maps, strict=True):
+        assert found.figure.count("fill-opacity") == len(layer["hardened_bits"]) * layer["accumulator_bits"]
+        cuts = "".join(f"H{10 * h}V{10 * (j + 1)}" for j, h in enumerate(layer["hardened_bits"]))
+        assert f'd="M0 0{cuts}H0"' in found.figure and 'fill-opacity="1.00"' in found.figure
+    page = render({**result, "layers": layers})
+    assert "<first>" not in page and "&lt;first&gt;: a flip of one bit changes" in page
+    assert Page(page).open == []
+
+
+def test_a_heat_map_tells_what_hardening_removes(result: dict[str, Any]) -> None:
+    layer = {"name": "fc", "accumulator_bits": 4, "hardened_bits": [2, 0], "shape": [3, 2]}
+    rates = [[0.0, 0.1, 0.3, 0.4], [0.0, 0.0, 0.0, 0.2]]
+    [found] = heat_maps({"layers": [{**layer, "sdc1_by_neuron_and_bit": rates}]})
+    assert found.told == (
+        "a flip of one bit changes 12.5 % of the answers on average, at most 40.0 %; hardened bits hold 70.0 % of that"
+    ).replace(" %", f"{facts.NBSP}%")
+    nothing = {**layer, "sdc1_by_neuron_and_bit": [[0.0] * 4] * 2}
+    assert "hardened bits hold 0.0" in heat_maps({"layers": [nothing]})[0].told

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,22 @@ def test_what_is_read_back_is_what_was_found(tmp_path: Path) -> None:
             again = Evaluation.from_json(store.evaluations("design")[-1])
             assert again == found and list(again.margins) == list(found.margins)
             assert set(found.margins) == {"accuracy_clean", "accuracy_faulty", "capacity", "latency_cycles"}
+
+
+def test_a_budget_chooses_bits_and_is_kept(tmp_path: Path) -> None:
+    study = load_study(studies.write_study(tmp_path))
+    with Store(tmp_path / "study.sqlite", identity(study)) as store:
+        evaluator = Evaluator(study, store)
+        unprotected, full = (evaluator.evaluate(Design(6, 6, 1.0, bits, bits)) for bits in (0, 48))
+        last, accuracy = 0.0, unprotected.accuracy_faulty.mean
+        for share in (0.1, 0.3, 0.6):
+            found = evaluator.evaluate(Design(6, 6, 1.0, 0, 0, protection_budget=share))
+            spent = (found.cost - unprotected.cost) / (full.cost - unprotected.cost)
+            assert last <= spent <= share and accuracy <= found.accuracy_faulty.mean
+            last, accuracy = spent, found.accuracy_faulty.mean
+        assert last > 0.2 and accuracy > unprotected.accuracy_faulty.mean
+        by_layer = Design(6, 6, 1.0, 0, 0, protection_budget=0.3, importance_scope="layer", importance_score="flip")
+        assert evaluator.signature(by_layer) != evaluator.signature(replace(by_layer, importance_scope="network"))
 
 
 @pytest.mark.cxx

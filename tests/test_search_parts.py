@@ -50,6 +50,8 @@ def spaces(draw: st.DrawFn) -> Space:
         hardened_bits_important=draw(ranges(0, 48)),
         hardened_bits_normal=draw(ranges(0, 48)),
         importance_scope=draw(st.sampled_from(["layer", "network", ["network", "layer"]])),
+        importance_score=draw(st.sampled_from(["flip", "measured", ["taylor", "measured"]])),
+        protection_budget=draw(st.just(0.0) | share | st.just([0.0, 0.25]) | fractions),
     )
 
 
@@ -60,7 +62,10 @@ def check_inside(of: Space, point: dict[str, Any]) -> None:
         assert value in variable
         assert type(value) is {"int": int, "float": float, "categorical": str}[variable.kind]
     given_design, design = of.section.design(point), of.design(point)  # the first refuses what lies outside
-    if given_design.hardened_bits_important > given_design.hardened_bits_normal:
+    if design.protection_budget > 0:  # bits are chosen by it, so numbers of bits have no meaning
+        assert (design.hardened_bits_important, design.hardened_bits_normal) == (0, 0)
+        assert design.protection_budget == of.section.design(point).protection_budget
+    elif given_design.hardened_bits_important > given_design.hardened_bits_normal:
         assert design == given_design and of.point(design) == point
     else:  # important neurons are never hardened less than the others, and then it does not matter which they are
         most = given_design.hardened_bits_normal
@@ -159,6 +164,8 @@ def test_starting_designs_are_different_points_of_the_space(of: Space, count: in
 @given(spaces())
 def test_starting_designs_begin_with_the_least_and_the_most_protection(of: Space) -> None:
     names = ("hardened_bits_important", "hardened_bits_normal")
+    budget = of.section.protection_budget
+    assume(0.0 in (budget.values or (budget.low,)))  # with one always there is no such design
     ends = {
         v.name: (min(v.values or (v.low,)), max(v.values or (v.high,))) for v in of.section.variables if v.name in names
     }

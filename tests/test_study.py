@@ -242,6 +242,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 KNOWN = {"weight_bits", "activation_bits", "important_fraction", "hardened_bits_important", "hardened_bits_normal"}
 KNOWN |= {"importance_scope", "mechanism", "dot_size", "hardened_scope", "parameters", "reuse_factor", "strategy"}
+KNOWN |= {"importance_score", "protection_budget"}
 
 designs = st.builds(
     Design,
@@ -251,6 +252,8 @@ designs = st.builds(
     hardened_bits_important=st.integers(0, 48),
     hardened_bits_normal=st.integers(0, 48),
     importance_scope=st.sampled_from(["network", "layer"]),
+    importance_score=st.sampled_from(["taylor", "measured"]),
+    protection_budget=st.floats(0, 1),
 )
 
 

@@ -23,6 +23,8 @@ _VARIABLES = {
     "hardened_bits_important": "hardened bits, important",
     "hardened_bits_normal": "hardened bits, others",
     "importance_scope": "importance ranked over",
+    "importance_score": "importance score",
+    "protection_budget": "protection budget",
     "mechanism": "mechanism",
     "dot_size": "multipliers of the shared unit",
     "hardened_scope": "hardened arithmetic",
@@ -206,6 +208,14 @@ def _neurons_in_words(result: Document, design: Document) -> list[str]:
     important, normal = (_bits_in_words(design[f"hardened_bits_{kind}"], widest) for kind in ("important", "normal"))
     hardened = sum(1 for layer in bits for h in layer if h)
     counted = f"In all, {hardened} of {total} neurons are hardened."
+    if budget := design.get("protection_budget", 0):  # earlier runs have none
+        share = percent(budget, 1)
+        where = "each layer" if design["importance_scope"] == "layer" else "the network"
+        return [
+            f"The bits hardened are those of {where} that remove the most vulnerability for their cost, within {share} "
+            f"of what hardening every bit costs (vulnerability by the score {design['importance_score']}).",
+            counted,
+        ]
     if marked == total:
         return [f"Every neuron counts as important and has {important}.", counted]
     if marked == 0:
@@ -296,7 +306,7 @@ def variable(name: str) -> str:
 
 def setting(name: str, value: Any) -> str:
     """A variable's value as a table shows it."""
-    return percent(value, 1) if name == "important_fraction" else str(value)
+    return percent(value, 1) if name in ("important_fraction", "protection_budget") else str(value)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from codesign.errors import StoreError
 from codesign.files import write_atomically
 from codesign.report import facts, figures
+from codesign.report.heat import heat_maps
 from codesign.search.folder import RunFolder
 
 _HERE = Path(__file__).parent
@@ -47,6 +48,7 @@ def render(result: dict[str, Any]) -> str:
             names=facts.contest_names(result),
             checks=facts.checks(result, facts.chosen(result)),
             layers=facts.layers(result),
+            heat_maps=heat_maps(result),
             varied=varied,
             fixed=fixed,
             cells=_CELLS,

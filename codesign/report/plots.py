@@ -11,6 +11,7 @@ from codesign.campaign.avf import Group
 from codesign.campaign.curve import Curve
 from codesign.files import write_atomically
 from codesign.report.figures import WIDTH_INCHES, power, style_in
+from codesign.vulnerability import Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,6 +106,35 @@ def plot_avf(cells: Sequence[Group], stem: Path) -> list[Path]:
 
     rows = sum(len(found) for found in layers.values())
     return _written(paint, (WIDTH_INCHES, 1.0 + 0.3 * rows + 0.45 * len(targets)), stem)
+
+
+def plot_vulnerability(rates: Scores, stem: Path) -> list[Path]:
+    """A heat map a layer: neurons against accumulator bits; the paths of what was written beside `stem`."""
+    top = max(float(values.max()) for values in rates.values()) or 1.0
+    width = max(values.shape[1] for values in rates.values())
+
+    def paint(figure: "Figure") -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        ratios = [max(len(values), 6) for values in rates.values()]
+        panels = figure.subplots(len(rates), squeeze=False, sharex=True, height_ratios=ratios)[:, 0]
+        for axes, (name, values) in zip(panels, rates.items(), strict=True):
+            padded = np.full((len(values), width), np.nan)
+            padded[:, : values.shape[1]] = values
+            image = axes.imshow(padded, cmap="Blues", vmin=0.0, vmax=top, aspect="auto", interpolation="nearest")
+            axes.set_facecolor(_INK["line"])
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+            axes.set_ylabel("neuron")
+            axes.set_title(name, loc="left", fontsize=9)
+            axes.grid(visible=False)
+            axes.invert_xaxis()  # as numbers are written: the most significant bit on the left
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        panels[-1].set_xlabel("accumulator bit (0: least significant); grey: no such bit")
+        bar = figure.colorbar(image, ax=list(panels), label="flips that change the answer", fraction=0.05)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+
+    rows = sum(max(len(values), 6) for values in rates.values())
+    return _written(paint, (WIDTH_INCHES, min(1.2 + 0.09 * rows + 0.45 * len(rates), 40.0)), stem)
 
 
 def _written(paint: "Callable[[Figure], None]", inches: tuple[float, float], stem: Path) -> list[Path]:

@@ -4,24 +4,28 @@ from typing import Any
 
 import numpy as np
 
-from codesign.vulnerability import Scores
+from codesign.vulnerability.analysis import Analysis
 
 _SHADES = " .:-=+*#%@"
 _TOP_NEURONS = 8
 
 
-def vulnerability_text(scores: Scores, rates: Scores) -> str:
-    """The most important neurons of each layer, and a heat map of neurons against accumulator bits."""
+def vulnerability_text(analysis: Analysis) -> str:
+    """Of each layer the most important neurons, a heat map of neurons against accumulator bits, and rates by bit."""
     lines = []
-    for name, taylor in scores.items():
-        by_neuron = rates[name].mean(axis=1)
-        lines += [f"layer {name}: {len(taylor)} neurons, {rates[name].shape[1]} accumulator bits", ""]
-        lines.append("  neuron  Taylor score  changed answers by a flip")
-        for neuron in np.argsort(-taylor, kind="stable")[:_TOP_NEURONS]:
-            lines.append(f"  {neuron:6d}  {taylor[neuron]:12.4g}  {by_neuron[neuron]:8.1%}")
-        lines += ["", f"  changed answers, darker is more (0..{rates[name].max():.0%}); left the most significant bit"]
-        lines += [f"  {neuron:4d} |{_shaded(row, rates[name].max())}|" for neuron, row in enumerate(rates[name])]
-        lines.append("")
+    for name, scores in analysis.scores.items():
+        rates, hidden = analysis.rates[name], analysis.hidden[name]
+        lines += [f"layer {name}: {len(scores)} neurons, {rates.shape[1]} accumulator bits", ""]
+        lines.append(f"  neuron  {analysis.score} score  changed answers by a flip")
+        width = len(f"{analysis.score} score")
+        for neuron in np.argsort(-scores, kind="stable")[:_TOP_NEURONS]:
+            lines.append(f"  {neuron:6d}  {scores[neuron]:{width}.4g}  {rates[neuron].mean():8.1%}")
+        lines += ["", f"  changed answers, darker is more (0..{rates.max():.0%}); left the most significant bit"]
+        lines += [f"  {neuron:4d} |{_shaded(row, rates.max())}|" for neuron, row in enumerate(rates)]
+        lines += ["", "  changed answers in percent by bit position, 0 on the right"]
+        for target, by_bit in analysis.by_bit(name).items():
+            lines.append(f"  {target:<11} " + " ".join(f"{100 * rate:3.0f}" for rate in by_bit[::-1]))
+        lines += [f"  proven never to show: {hidden.sum()} of {hidden.size} accumulator bits", ""]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from codesign.board.boards import Board, load_board
@@ -13,6 +14,7 @@ from codesign.campaign.statistics import Interval
 from codesign.campaign.store import Store
 from codesign.codes import Code
 from codesign.faults import FaultModel, Lifetime, Target
+from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, selective_plan
 from codesign.resources.estimate import estimate
@@ -20,7 +22,7 @@ from codesign.resources.report import ResourceReport
 from codesign.study import Design, Study
 from codesign.train.builder import Data, data
 from codesign.train.training import TrainedNetwork, train
-from codesign.vulnerability import Scores, taylor_scores
+from codesign.vulnerability import BudgetSelection, Scores, bit_scores, neuron_scores
 
 # Studies' seeds have 32 bits, so no study shares a fresh campaign's faults with another's evaluations.
 _FRESH_SEED = 2**32
@@ -101,7 +103,8 @@ class Evaluator:
         self.store = store
         self.board: Board = load_board(study.hardware.board)
         self.data: Data = data(study)
-        self._scores: dict[str, Scores] = {}
+        self._scores: dict[tuple[str, str], Scores] = {}
+        self._selections: dict[tuple[str, str, LayerPlan], BudgetSelection] = {}
         self._trained: dict[tuple[int, int], TrainedNetwork] = {}
 
     def trained(self, design: Design) -> TrainedNetwork:
@@ -116,26 +119,56 @@ class Evaluator:
         return self.trained(design).network.with_reuse(design.reuse_factor)
 
     def plan(self, network: Network, design: Design) -> ProtectionPlan:
-        """The design's protection, important neurons chosen by their score on the training set."""
-        if network.digest not in self._scores:
-            raw = network.quantise_inputs(self.data.train_inputs)
-            self._scores[network.digest] = taylor_scores(network, raw, self.data.train_labels)
+        """The design's protection: important neurons, or the bits worth most for its budget.
+
+        Both are chosen by the design's score on the training set.
+        """
+        like = LayerPlan(
+            layer="",
+            hardened_bits=(),
+            mechanism=Mechanism(design.mechanism),
+            scope=Scope(design.hardened_scope),
+            dot_size=design.dot_size,
+            parameters=Code(design.parameters),
+        )
+        if design.protection_budget > 0:
+            selection = self._selection(network, design.importance_score, like)
+            return selection.plan(design.protection_budget * selection.full_cost, design.importance_scope)
         return selective_plan(
             network,
-            self._scores[network.digest],
+            self._neuron_scores(network, design.importance_score),
             design.important_fraction,
             design.hardened_bits_important,
             design.hardened_bits_normal,
             design.importance_scope,
-            LayerPlan(
-                layer="",
-                hardened_bits=(),
-                mechanism=Mechanism(design.mechanism),
-                scope=Scope(design.hardened_scope),
-                dot_size=design.dot_size,
-                parameters=Code(design.parameters),
-            ),
+            like,
         )
+
+    def _neuron_scores(self, network: Network, score: str) -> Scores:
+        key = network.digest, score
+        if key not in self._scores:
+            self._scores[key] = neuron_scores(network, *self._calibration(network), score, self.study.seed)
+        return self._scores[key]
+
+    def _selection(self, network: Network, score: str, like: LayerPlan) -> BudgetSelection:
+        key = network.digest, score, like
+        if key not in self._selections:
+            rates = bit_scores(network, *self._calibration(network), score, self.study.seed)
+            cost = partial(self._plan_cost, network)
+            self._selections[key] = BudgetSelection(network, rates, cost, like)
+        return self._selections[key]
+
+    def _calibration(self, network: Network) -> tuple[Ints, Ints]:
+        """Raw inputs and labels of the training set."""
+        return network.quantise_inputs(self.data.train_inputs), self.data.train_labels
+
+    def _plan_cost(self, network: Network, plan: ProtectionPlan) -> float:
+        return self._cost(estimate(network, plan, clock_ns=self.study.hardware.clock_ns).report)
+
+    def _cost(self, report: ResourceReport) -> float:
+        """What the study's objective makes of an estimate."""
+        assert report.lut is not None and report.dsp is not None  # the estimate always says
+        return self.study.objective.lut * report.lut + self.study.objective.dsp * report.dsp
 
     def protected(self, design: Design) -> tuple[Network, ProtectionPlan]:
         """What the design becomes."""
@@ -186,7 +219,6 @@ class Evaluator:
         cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns)
         result = self.campaign(network, plan, self.fault_model(), progress)
         report = cost.report
-        assert report.lut is not None and report.dsp is not None  # the estimate always says
         return Evaluation(
             design=design,
             network=network.digest,
@@ -197,7 +229,7 @@ class Evaluator:
             trials=result.trials,
             resources=report,
             lut_by_cause=cost.lut_by_cause,
-            cost=self.study.objective.lut * report.lut + self.study.objective.dsp * report.dsp,
+            cost=self._cost(report),
             margins=self._margins(clean, result.accuracy, report),
             seconds=time.perf_counter() - start,
         )

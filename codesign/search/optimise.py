@@ -24,6 +24,7 @@ from codesign.search.evaluate import Evaluation, Evaluator
 from codesign.search.folder import RunFolder, identity
 from codesign.search.propose import Proposer, rank
 from codesign.study import Design, Study
+from codesign.vulnerability import bit_vulnerability
 
 VERIFIED_TRIALS = 5
 _VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
@@ -95,9 +96,11 @@ def describe(evaluation: Evaluation) -> str:
     """One line on a design for people."""
     design, faulty = evaluation.design, evaluation.accuracy_faulty
     verdict = "feasible" if evaluation.feasible else f"misses {', '.join(evaluation.broken)}"
+    hardened = f"{design.hardened_bits_important:2d}/{design.hardened_bits_normal:2d}"
+    split = f"{design.important_fraction:4.0%} important, hardened {hardened}"
     return (
-        f"{design.weight_bits} bit, {design.important_fraction:4.0%} important, hardened "
-        f"{design.hardened_bits_important:2d}/{design.hardened_bits_normal:2d}: "
+        f"{design.weight_bits} bit, "
+        f"{f'{design.protection_budget:.1%} of full protection' if design.protection_budget else split}: "
         f"{evaluation.resources.lut:7d} LUT {evaluation.resources.dsp:4d} DSP, accuracy under faults "
         f"{faulty.mean:.4f} [{faulty.low:.4f}, {faulty.high:.4f}]  {verdict}"
     )
@@ -127,7 +130,7 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "evaluations": named,
         "verification": verification,
         "curve": _curves(study, folder, evaluator, {"chosen": chosen, **baselines}),
-        "layers": _layers(*_built(folder, evaluator, chosen)),
+        "layers": _layers(study, evaluator, *_built(folder, evaluator, chosen)),
         "versions": _versions(),
     }
 
@@ -171,7 +174,8 @@ def _versions() -> dict[str, str]:
 def _baseline(design: Design, name: str) -> Design:
     """The chosen design's own network without protection, or with every bit of every neuron hardened."""
     bits = {"unprotected": 0, "full_tmr": MAX_WIDTH}[name]
-    return replace(design, important_fraction=1.0, hardened_bits_important=bits, hardened_bits_normal=bits)
+    plain = replace(design, important_fraction=1.0, protection_budget=0.0)
+    return replace(plain, hardened_bits_important=bits, hardened_bits_normal=bits)
 
 
 def _share(chosen: Evaluation, baselines: dict[str, Evaluation]) -> float | None:
@@ -227,14 +231,16 @@ def _curves(study: Study, folder: RunFolder, evaluator: Evaluator, designs: dict
     return curves
 
 
-def _layers(network: Network, plan: ProtectionPlan) -> list[dict[str, Any]]:
-    """Protection of each computing layer: what the plan hardens in it."""
+def _layers(study: Study, evaluator: Evaluator, network: Network, plan: ProtectionPlan) -> list[dict[str, Any]]:
+    """Protection of each computing layer: what the plan hardens in it, and what a flip of each bit does without it."""
+    rates = bit_vulnerability(network, network.quantise_inputs(evaluator.data.test_inputs), seed=study.seed)
     return [
         {
             "name": layer.name,
             "shape": [layer.n_in, layer.n_out],
             "accumulator_bits": layer.acc.width,
             "hardened_bits": plan.hardened(layer).tolist(),
+            "sdc1_by_neuron_and_bit": rates[layer.name].round(4).tolist(),
         }
         for _, layer in network.compute_layers()
     ]

@@ -78,6 +78,8 @@ class Space:
         hardened = ("hardened_bits_important", "hardened_bits_normal")
         low = {v.name: min(_ends(v)) for v in self.variables if v.name in hardened}
         high = {v.name: max(_ends(v)) for v in self.variables if v.name in hardened}
+        if "protection_budget" in widest:  # with one, hardened bits have no meaning
+            widest["protection_budget"] = _ends(self.section.protection_budget)[0]
         yield {**widest, **low}
         yield {**widest, **high}
         yield {**widest, **{n: self._middle(n) for n in low}}
@@ -111,7 +113,8 @@ def _ends(variable: Variable) -> tuple[float, float]:
 def _not_above(variable: Variable, value: Value) -> Value:
     """The variable's largest value up to one that lies outside, where `design` raised the number of bits."""
     if variable.values:
-        return max(v for v in variable.values if not isinstance(v, str) and not isinstance(value, str) and v <= value)
+        numbers = [v for v in variable.values if not isinstance(v, str)]
+        return max((v for v in numbers if not isinstance(value, str) and v <= value), default=variable.first)
     assert variable.high is not None
     return variable.high
 
