@@ -11,7 +11,7 @@ from codesign.engine.compiled import open_engine
 from codesign.errors import ConfigError
 from codesign.faults import ALL_SAMPLES, FAULT, Target
 from codesign.fixed import FixedPoint, Ints, Overflow, cast, cast_range
-from codesign.network import Layer, Network, Parameter, forward, product_type
+from codesign.network import Layer, Network, Parameter, forward
 from codesign.network.reach import reaches, read_values
 from codesign.protection import ProtectionPlan
 from codesign.vulnerability import Masking, exhaustive_vulnerability
@@ -180,4 +180,3 @@ def test_ranges_of_inputs_are_checked() -> None:
     network, values = small_network(), small_inputs(2)
     with pytest.raises(ConfigError, match="a range of inputs is two raw arrays"):
         Masking.of(network, (values[0] + 1, values[0]))
-    assert product_type(network.layers[0], network.input_type).width > 0
