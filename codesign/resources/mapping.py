@@ -1,7 +1,7 @@
 """Verilog modules mapped to a Xilinx family's primitives by Yosys: each on its own, several at once, and only once.
 
-Adders are kept apart (`alumacc` before anything could join them into sums of many terms) and LUTs are covered by
-`abc`: on adder graphs that gives what the adders' widths add up to.
+Adders are kept apart (each becomes an `$alu` before `alumacc` could join them into sums of many terms, which take more
+LUTs and no carry chain) and LUTs are covered by `abc`: on adder graphs that gives what the adders' widths add up to.
 """
 
 import gzip
@@ -38,7 +38,7 @@ proc
 opt_expr
 opt_clean
 wreduce
-alumacc
+techmap -map {adders}
 opt
 synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run prepare:map_luts
 opt_expr -mux_undef -noclkinv
@@ -51,6 +51,22 @@ opt_clean
 select *
 write_json -selected {result}
 """
+_ADDERS = "".join(
+    f"""
+(* techmap_celltype = "${operation}" *)
+module _adder_{operation} (A, B, Y);
+  parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+  wire [Y_WIDTH-1:0] X, CO;
+  \\$alu #(
+    .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
+  ) _TECHMAP_REPLACE_ (.A(A), .B(B), .CI(1'b{inverts}), .BI(1'b{inverts}), .Y(Y), .X(X), .CO(CO));
+endmodule
+"""
+    for operation, inverts in (("add", 0), ("sub", 1))
+)
 _CHILD = "import sys; from pyosys import libyosys as y; y.Design().run_pass('script ' + sys.argv[1])"
 
 
@@ -104,7 +120,7 @@ def map_modules(
     missing.
     """
     one_of("family", family, FAMILIES)
-    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, tool_version(), family, str(flat))[:16]
+    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, _ADDERS, tool_version(), family, str(flat))[:16]
     folder.mkdir(parents=True, exist_ok=True)
     missing = {name: module for name, module in modules.items() if not _file(folder, module).exists()}
     if missing:
@@ -157,8 +173,10 @@ class _Run:
         own = {module.name for module in modules}
         stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
         (folder / "source.v").write_text("".join([*stubs.values(), *(module.text for module in modules)]))
+        (folder / "adders.v").write_text(_ADDERS)
         flow = _FLOW.format(
             source=folder / "source.v",
+            adders=folder / "adders.v",
             family=family,
             result=folder / "result.json",
             flatten=f"hierarchy -top {modules[0].name}\nflatten -noscopeinfo" if flat else "",
