@@ -49,9 +49,6 @@ Model (`MODEL`), figures in 6-input LUTs unless said otherwise:
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate.figures import CAUSES, Area, LayerEstimate
@@ -125,9 +122,7 @@ def estimate(
         if layer.protectable:
             costs.append(unit_cost(layer, types, plan.of_layer(layer), policy))
         else:
-            sources = network.sources(index)
-            widths = [costs[s].widths if s >= 0 else _input_widths(network) for s in sources]
-            costs.append(passive_cost(layer, types, widths, policy))
+            costs.append(passive_cost(layer, types, policy))
     layers = tuple(timed(network, costs, per_cycle))
     report = ResourceReport(
         lut=sum(layer.lut for layer in layers),
@@ -141,7 +136,3 @@ def estimate(
         tool_version=MODEL,
     )
     return Estimate(report, layers)
-
-
-def _input_widths(network: Network) -> Ints:
-    return np.full(network.n_in, network.input_type.width, np.int64)

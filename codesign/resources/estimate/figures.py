@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-from codesign.fixed import Ints
 from codesign.resources.estimate.logic import COUNTER_BITS, Memory, counter_luts
 
 CAUSES = ("function", "replicas", "voters", "guards", "parameters", "status")
@@ -79,12 +78,12 @@ class Boundary:
 class Costed:
     """A layer before its cycles are known.
 
-    `boundaries` are in ascending order of level; `widths` are the bits of each value that leaves, in any order.
+    `boundaries` are in ascending order of level; `bits` are those of all values that leave.
     """
 
     layer: LayerEstimate
     boundaries: tuple[Boundary, ...]
-    widths: Ints
+    bits: int
 
 
 def table(memory: Memory) -> Area:

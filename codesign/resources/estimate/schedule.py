@@ -30,7 +30,7 @@ def timed(network: Network, costs: Sequence[Costed], per_cycle: int) -> list[Lay
         ends |= dict.fromkeys(stage, now)
     interval = max(layer.ii for layer in found.values())
     for source, cycles in waits.items():
-        bits = network.n_in * network.input_type.width if source == FROM_INPUT else int(costs[source].widths.sum())
+        bits = network.n_in * network.input_type.width if source == FROM_INPUT else costs[source].bits
         at = max(source, 0)
         found[at] = replace(found[at], ff=found[at].ff + -(-cycles // interval) * bits)
     return [found[index] for index in range(len(costs))]
@@ -78,7 +78,7 @@ def _timed(network: Network, stage: Stage, costs: Sequence[Costed], per_cycle: i
         layer = costs[index].layer
         cycles, done = reached - done + layer.ii - 1, reached
         if index == last:
-            registers, cycles = registers + int(costs[index].widths.sum()), cycles + 1
+            registers, cycles = registers + costs[index].bits, cycles + 1
         yield replace(layer, ff=layer.ff + registers, latency_cycles=cycles)
 
 
