@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from codesign.cli_avf import avf
+from codesign.cli_calibrate import calibrate
 from codesign.cli_campaign import campaign, faults, replay
 from codesign.cli_common import (
     BAD_INPUT,
@@ -145,6 +146,7 @@ app.command()(trials)
 app.command()(curve)
 app.command()(compare)
 app.command()(avf)
+app.command()(calibrate)
 
 
 @app.command()

@@ -46,6 +46,7 @@ ORDER = (
     "cli_store",
     "cli_curve",
     "cli_avf",
+    "cli_calibrate",
     "cli",
     "pytest_plugin",
 )

@@ -38,6 +38,12 @@ def resources_text(report: dict[str, Any]) -> str:
     lines += [f"{name:<15} {'-' if report[name] is None else report[name]}" for name in names]
     if causes := report.get("lut_by_cause"):
         lines += [f"  LUT {name:<10} {count}" for name, count in causes.items()]
+    if outside := report.get("outside"):
+        lines.append(f"not calibrated, the error is unknown: {', '.join(outside)}")
+    for name, error in (report.get("error") or {}).items():
+        lines.append(
+            f"expected error of {name}: median {error['median']:.1%}, 95 of 100 designs within {error['p95']:.1%}"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -46,11 +46,13 @@ Model (`MODEL`), figures in 6-input LUTs unless said otherwise:
 - *FF*: at every cut between two cycles the bits alive there (see `schedule`), constants excluded.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
+from codesign.resources.estimate.calibration import Error
 from codesign.resources.estimate.figures import CAUSES, Area, LayerEstimate
 from codesign.resources.estimate.passive import passive_cost
 from codesign.resources.estimate.policy import EstimatePolicy
@@ -60,15 +62,21 @@ from codesign.resources.report import ResourceReport
 
 __all__ = ["CAUSES", "MODEL", "Estimate", "EstimatePolicy", "LayerEstimate", "estimate"]
 
-MODEL = "codesign-estimate-2"
+MODEL = "codesign-estimate-3"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The report, and where its figures come from."""
+    """The report, and where its figures come from.
+
+    `errors` are those to expect of the report's figures, by name; empty where something of the design, which
+    `outside` names, is not what the estimate was calibrated with.
+    """
 
     report: ResourceReport
     layers: tuple[LayerEstimate, ...]
+    errors: Mapping[str, Error]
+    outside: tuple[str, ...]
 
     @property
     def total(self) -> Area:
@@ -102,9 +110,11 @@ class Estimate:
         return self.total.guards
 
     def to_json(self) -> dict[str, Any]:
-        """The report's fields, the LUTs by cause, and the layers."""
+        """The report's fields, the LUTs by cause, the layers, and the expected errors (null if not calibrated)."""
         layers = [{**asdict(layer), "lut": layer.lut, "levels": layer.levels} for layer in self.layers]
-        return {**self.report.to_json(), "lut_by_cause": self.lut_by_cause, "layers": layers}
+        errors = {name: asdict(error) for name, error in self.errors.items()}
+        expected = {"calibrated": not self.outside, "error": errors or None, "outside": list(self.outside)}
+        return {**self.report.to_json(), "lut_by_cause": self.lut_by_cause, **expected, "layers": layers}
 
 
 _DEFAULT = EstimatePolicy()
@@ -123,7 +133,7 @@ def estimate(
             costs.append(unit_cost(layer, types, plan.of_layer(layer), policy))
         else:
             costs.append(passive_cost(layer, types, policy))
-    layers = tuple(timed(network, costs, per_cycle))
+    layers = tuple(policy.calibration.applied(layer) for layer in timed(network, costs, per_cycle))
     report = ResourceReport(
         lut=sum(layer.lut for layer in layers),
         ff=sum(layer.ff for layer in layers),
@@ -135,4 +145,5 @@ def estimate(
         source="estimate",
         tool_version=MODEL,
     )
-    return Estimate(report, layers)
+    outside = policy.calibration.outside(network, plan, report.dsp or 0)
+    return Estimate(report, layers, {} if outside else policy.calibration.errors, outside)

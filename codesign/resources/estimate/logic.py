@@ -7,7 +7,6 @@ import numpy as np
 
 from codesign.codes import Code, encode
 from codesign.fixed import FixedPoint, Overflow, Rounding
-from codesign.protection import Mechanism
 from codesign.resources.estimate.policy import EstimatePolicy
 
 LUT_INPUTS = 6
@@ -54,17 +53,10 @@ def larger_luts(bits: int) -> int:
     return -(-bits // 2) + bits
 
 
-def vote_luts(mechanism: Mechanism, hardened_bits: int, sum_bits: int) -> int:
-    """What a hardened neuron's copies meet.
-
-    Of three: a LUT a bit of majority; two bits' mismatch (6 inputs) in a LUT, or-reduced. Of two: three bits'
-    mismatch in a LUT, or-reduced, and a LUT for each bit of the sum that it makes zero.
-    """
-    if mechanism is Mechanism.DMR:
-        triples = -(-hardened_bits // 3)
-        return triples + reduce_luts(triples) + sum_bits
-    pairs = -(-hardened_bits // 2)
-    return hardened_bits + pairs + reduce_luts(pairs)
+def majority_luts(bits: int) -> int:
+    """Of three words: a LUT a bit of majority; two bits' mismatch (6 inputs) in a LUT, or-reduced."""
+    pairs = -(-bits // 2)
+    return bits + pairs + reduce_luts(pairs)
 
 
 def flag_luts(n_sources: int) -> int:
@@ -146,7 +138,7 @@ def decoder_luts(code: Code, width: int) -> int:
         case Code.NONE:
             return 0
         case Code.TMR:
-            return vote_luts(Mechanism.TMR, width, width)
+            return majority_luts(width)
         case Code.PARITY:
             return reduce_luts(width + 1) + width
     # The check bits of a word with a single bit of data say which parities cover that bit; the last one is overall.

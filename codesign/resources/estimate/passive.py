@@ -52,6 +52,7 @@ def passive_cost(layer: Layer, sources: Sources, policy: EstimatePolicy) -> Cost
     estimated = LayerEstimate(
         name=layer.name,
         function=part.lut,
+        casts=part.lut,
         dsp=part.dsp,
         bram_18k=part.bram_18k,
         activation_levels=part.levels,

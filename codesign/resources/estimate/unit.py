@@ -10,7 +10,7 @@ from codesign.network import Kind, Layer
 from codesign.protection import LayerPlan, Mechanism, Scope
 from codesign.resources.estimate.feed import Feed
 from codesign.resources.estimate.figures import Area, Boundary, Costed, LayerEstimate, status
-from codesign.resources.estimate.logic import cast_cost, flag_luts, vote_luts
+from codesign.resources.estimate.logic import cast_cost, flag_luts
 from codesign.resources.estimate.multipliers import Multipliers, products
 from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.recompute import SharedUnit
@@ -27,8 +27,9 @@ def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimateP
     path = _Datapath.of(layer, sources, plan, policy, feed.bits)
     unit = SharedUnit(layer, sources[0], plan, policy)
     cast_lut, cast_levels = cast_cost(layer.acc, layer.result)
-    area = feed.area + path.area + Area(function=layer.neurons * cast_lut) + stored_parameters(layer, plan, policy)
-    area += _resolution(path, plan)
+    casts = layer.neurons * cast_lut
+    area = feed.area + path.area + Area(function=casts, casts=casts) + stored_parameters(layer, plan, policy)
+    area += _resolution(path, plan, policy)
     own = (feed.levels + decoding_levels(layer, plan), *path.levels)
     deepest, cycles = own, layer.steps
     if unit.neurons:
@@ -168,11 +169,12 @@ def _cast_operand(layer: Layer, source: FixedPoint) -> Words:
 # ---------------------------------------------------------------- protection
 
 
-def _resolution(path: _Datapath, plan: LayerPlan) -> Area:
+def _resolution(path: _Datapath, plan: LayerPlan, policy: EstimatePolicy) -> Area:
     """Voters or comparisons of the hardened neurons, their flag, and the status registers of the layer."""
     width = path.layer.acc.width
-    votes = sum(vote_luts(plan.mechanism, int(path.voted[j]), width) for j in np.flatnonzero(path.there))
+    voter = policy.calibration.vote_luts
+    votes = sum(voter(plan.mechanism, int(path.voted[j]), width) for j in np.flatnonzero(path.there))
     flags = set(FLAGS[plan.parameters])
     if path.there.any():
         flags.add("detected" if plan.mechanism is Mechanism.DMR else "corrected")
-    return Area(voters=votes + flag_luts(int(path.there.sum()))) + status(len(flags))
+    return Area(voters=votes, status=flag_luts(int(path.there.sum()))) + status(len(flags))
