@@ -13,7 +13,7 @@ def calibrate(
     designs: Annotated[int, typer.Option(help="How many random protected networks are mapped.", min=10)] = 200,
     seed: Annotated[int, typer.Option(help="Of the random networks.", min=0)] = 0,
     family: Annotated[str, typer.Option(help="`xc7` or `xcup`.")] = "xc7",
-    products: Annotated[int, typer.Option(help="Products of a drawn layer, at most.", min=3)] = 160,
+    products: Annotated[int, typer.Option(help="Products of a drawn layer, at most.", min=3)] = 60,
     out: Annotated[
         Path | None, typer.Option(help="Where the calibration is written (JSON).", show_default=False)
     ] = None,

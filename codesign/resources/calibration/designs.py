@@ -15,7 +15,7 @@ WEIGHT_BITS = (2, 10)
 INPUT_BITS = (1, 10)
 LAYERS = (1, 3)
 # Weights of a dense layer, at most: keeps a mapping short.
-PRODUCTS = 160
+PRODUCTS = 60
 
 
 @dataclass(frozen=True)

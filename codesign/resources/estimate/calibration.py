@@ -82,8 +82,9 @@ class Calibration:
 
     def vote_luts(self, mechanism: Mechanism, hardened_bits: int, sum_bits: int) -> int:
         """LUTs of one voter; that of two copies also makes the bits zero that exist once."""
-        luts = self.voters[mechanism][hardened_bits - 1]
-        return luts + sum_bits - hardened_bits if mechanism is Mechanism.DMR else luts
+        if mechanism is Mechanism.DMR:
+            return self.voters[mechanism][hardened_bits - 1] + sum_bits - hardened_bits
+        return self.voters[Mechanism.TMR][hardened_bits - 1]
 
     def outside(self, network: Network, plan: ProtectionPlan, dsp: int) -> tuple[str, ...]:
         """What of a design was never mapped, so that nothing is known of the estimate's error; empty for nothing."""

@@ -9,7 +9,7 @@ from codesign.fixed import FixedPoint, Ints, Rounding
 from codesign.network import Layer
 from codesign.resources.estimate.adders import added, adder_luts, positive
 from codesign.resources.estimate.policy import EstimatePolicy
-from codesign.resources.estimate.sums import Alive, Copies, tree
+from codesign.resources.estimate.sums import Alive
 from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words, bit_length, trailing_zeros
 
 
@@ -230,5 +230,11 @@ def by_variable(a: FixedPoint, b: FixedPoint, limit: Range, policy: EstimatePoli
     ends = weight * wide.min_raw, weight * wide.max_raw
     low, high = np.minimum(np.minimum(*ends), 0), np.maximum(np.maximum(*ends), 0)
     rows = Words.plain(low, high, np.arange(narrow.width)[:, None], np.ones_like(low, np.bool_))
-    sums = tree(rows, Copies.none(), limit)
-    return sums.lut + narrow.width // 2, 0, sums.levels
+    lut = narrow.width // 2
+    while len(rows.live) > 1:
+        even = len(rows.live) // 2 * 2
+        adders = added(rows[0:even:2], rows[1:even:2], limit)
+        # Bits of one row alone are ands as well, so each bit of an adder has its LUT.
+        lut += int((adders.sum.top - adders.start).sum())
+        rows = adders.sum.then(rows[even:])
+    return lut, 0, int(rows.level[0, 0])

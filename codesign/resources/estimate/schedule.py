@@ -74,11 +74,12 @@ def _timed(network: Network, stage: Stage, costs: Sequence[Costed], per_cycle: i
     for index, end in zip(stage, ends, strict=True):
         reached = min(inner, end // per_cycle)
         levels = [cut * per_cycle for cut in range(done + 1, reached + 1)]
-        registers = sum([bits for at, bits in boundaries if at <= level][-1] for level in levels)
+        # Beside the values every register holds whether there is a sample.
+        registers = sum([bits for at, bits in boundaries if at <= level][-1] + 1 for level in levels)
         layer = costs[index].layer
         cycles, done = reached - done + layer.ii - 1, reached
         if index == last:
-            registers, cycles = registers + costs[index].bits, cycles + 1
+            registers, cycles = registers + costs[index].bits + 1, cycles + 1
         yield replace(layer, ff=layer.ff + registers, latency_cycles=cycles)
 
 

@@ -235,4 +235,5 @@ def chain(leaves: Words, copies: Copies, limit: Range, operand_bits: int) -> Sum
         waiting = np.array(operand_bits * (len(leaves.live) - k) // (len(leaves.live) - 1))
         alive.wait(np.append(copies.registers(words), waiting), np.append(words.level, words.level.max()), done.max())
         words = replace(adders.sum.clipped_to(limit), level=done)
-    return Sums(lut, copied, 0, int(words.level.max(initial=0)), alive, words)
+    guards = (copies.more + 1) * int(leaves.live[1:, copies.there].sum())
+    return Sums(lut, copied, guards, int(words.level.max(initial=0)), alive, words)

@@ -95,10 +95,14 @@ class _Datapath:
             if recomputes
             else Copies(layer.acc.width - hardened, voted > 0, plan.mechanism.copies - 1)
         )
-        leaves = operands if layer.kind is Kind.ADD else _start(layer).then(operands)
+        leaves = operands if layer.kind is Kind.ADD else _start(layer, cost).then(operands)
         limit = Range.of_type(layer.acc)
         summed = chain(leaves, copies, limit, operand_bits) if layer.saturates else tree(leaves, copies, limit)
         waiting.join(summed.alive)
+        if layer.reuse_factor > 1 and not layer.saturates:
+            # The running sum waits in its own register.
+            running = leaves[:1]
+            waiting.wait(copies.registers(running), running.level, running.level + 1, -1)
         return cls(layer, plan, operands, cost, voted, copies, summed, waiting)
 
     @property
@@ -112,12 +116,15 @@ class _Datapath:
     @property
     def area(self) -> Area:
         copied = self.copies.there if self.own_multipliers else np.zeros_like(self.copies.there)
-        more = self.copies.more
-        running = self.sum_bits if self.layer.reuse_factor > 1 else 0
+        more, stored = self.copies.more, self.layer.reuse_factor > 1
+        # A neuron that is computed again reads its operands through guards, as a saturating one does.
+        recomputes = self.plan.mechanism is Mechanism.RECOMPUTE
+        recomputed = int(self.operands.live[:, self.there].sum()) + int(self.there.sum()) * stored if recomputes else 0
+        running = self.sum_bits if stored else 0
         return Area(
             function=int(self.cost.lut.sum()) + self.sums.lut,
             replicas=more * (self.sums.copied + int(self.cost.lut[:, copied].sum())),
-            guards=self.sums.guards,
+            guards=self.sums.guards + recomputed,
             dsp=int(self.cost.dsp.sum()) + more * int(self.cost.dsp[:, copied].sum()),
             ff=running,
         )
@@ -137,10 +144,12 @@ class _Datapath:
         return int(self.copies.registers(self.sums.words).sum())
 
 
-def _start(layer: Layer) -> Words:
+def _start(layer: Layer, cost: Multipliers) -> Words:
     """Leaf 0: the biases, which are constants, or in passes the running sums; shape (1, neurons)."""
     if layer.reuse_factor > 1:
-        return Words.of_type(layer.acc, (1, layer.neurons))
+        # They come from a register of their own when the products are there.
+        running = Words.of_type(layer.acc, (1, layer.neurons))
+        return replace(running, level=np.full_like(running.level, cost.depth.max(initial=0)))
     return Words.constants(cast(layer.b.raw, layer.b.type, layer.acc)[None])
 
 
