@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The estimate against Yosys on random protected designs, and its time on a design of the digits MLP's size.
 
-    python benchmarks/estimate.py [--designs N] [--seed S] [--products P]
+python benchmarks/estimate.py [--designs N] [--seed S] [--products P]
 """
 
 import argparse
@@ -43,6 +43,7 @@ def seconds(network: Network, plan: ProtectionPlan) -> float:
 
 
 def main() -> None:
+    """Print both tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--designs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)

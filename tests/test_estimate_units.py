@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from counted import POLICY, estimate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import networks, plans
@@ -18,15 +19,12 @@ from codesign.fixed import FixedPoint, Overflow, Rounding
 from codesign.network import INPUT, Kind, Layer, Network, Parameter
 from codesign.network.rules import TABLES_OF
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
-from codesign.resources.estimate import CAUSES, Estimate, EstimatePolicy, LayerEstimate, estimate
-from codesign.resources.estimate.calibration import Terms, shipped
+from codesign.resources.estimate import CAUSES, Estimate, EstimatePolicy, LayerEstimate
 from codesign.resources.estimate.logic import Memory, decoder_luts, mux_levels, mux_luts
 from codesign.resources.estimate.multipliers import by_variable
 from codesign.resources.estimate.words import EVERYTHING
 
 UNPROTECTED = ProtectionPlan()
-NO_FACTORS = replace(shipped(), terms=Terms())
-POLICY = EstimatePolicy(calibration=NO_FACTORS)
 ONE_LEVEL = replace(POLICY, level_ns=4.375)
 
 
@@ -447,7 +445,7 @@ def test_a_shortcut_waits_in_registers() -> None:
     slow = Network("net", FixedPoint.parse("uint<4>"), (*layers[:2], replace(layers[2], reuse_factor=3), layers[3]))
     assert estimate(slow, UNPROTECTED).report.ii == 3
     waited = {layer.name: layer for layer in estimate(slow, UNPROTECTED).layers}
-    assert waited["a"].ff == 3 * 4 * (1 + -(-(1 + waited["c"].latency_cycles) // 3))
+    assert waited["a"].ff == 3 * 4 * (1 + -(-(1 + waited["c"].latency_cycles) // 3)) + 1
 
 
 def test_a_layer_of_several_cycles_ends_its_stage() -> None:

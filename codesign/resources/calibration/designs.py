@@ -14,6 +14,8 @@ INPUTS = (3, 64)
 WEIGHT_BITS = (2, 10)
 INPUT_BITS = (1, 10)
 LAYERS = (1, 3)
+# Of what enters any layer.
+VALUE_BITS = 14
 # Weights of a dense layer, at most: keeps a mapping short.
 PRODUCTS = 60
 
@@ -79,7 +81,7 @@ class _Drawing:
         bias = self.rng.integers(weight.min_raw, weight.max_raw + 1, neurons) * (not self._one_in(4))
         accumulator = self._accumulator(source.frac + weight.frac, source.width + width, size)
         # Sums that enter the next layer as they are would make it a wide one.
-        result = self._result(accumulator, signed=True) if accumulator.width > 14 or self._one_in(4) else None
+        result = self._result(accumulator, signed=True) if accumulator.width > VALUE_BITS or self._one_in(4) else None
         return Layer.dense(name, Parameter(raw.astype(np.int64), weight), Parameter(bias, weight), accumulator, result)
 
     def _normalised(self, name: str, size: int, source: FixedPoint) -> Layer:

@@ -12,7 +12,7 @@ from codesign.errors import ConfigError
 from codesign.fixed import MAX_WIDTH
 from codesign.progress import bar
 from codesign.protection import Mechanism
-from codesign.resources.calibration.designs import INPUT_BITS, PRODUCTS, WEIGHT_BITS, Design, random_designs
+from codesign.resources.calibration.designs import PRODUCTS, VALUE_BITS, WEIGHT_BITS, Design, random_designs
 from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
 from codesign.resources.estimate.calibration import Calibration, Error, Terms
 from codesign.resources.estimate.words import Reals
@@ -48,7 +48,7 @@ def calibrate(
         designs=designs,
         seed=seed,
         weight_bits=WEIGHT_BITS[1],
-        input_bits=INPUT_BITS[1],
+        input_bits=VALUE_BITS,
     )
     drawn = list(random_designs(seed, designs, products))
     mapped = measured(drawn, family, cache=cache)
