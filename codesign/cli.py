@@ -12,6 +12,7 @@ import typer
 
 from codesign.cli_analyze import analyze
 from codesign.cli_avf import avf
+from codesign.cli_calibrate import calibrate
 from codesign.cli_campaign import campaign, faults, replay
 from codesign.cli_common import (
     BAD_INPUT,
@@ -115,6 +116,7 @@ app.command()(trials)
 app.command()(curve)
 app.command()(compare)
 app.command()(avf)
+app.command()(calibrate)
 
 
 @app.command()

@@ -48,6 +48,7 @@ ORDER = (
     "cli_avf",
     "cli_resources",
     "cli_analyze",
+    "cli_calibrate",
     "cli",
     "pytest_plugin",
 )

@@ -46,6 +46,12 @@ def resources_text(report: dict[str, Any]) -> str:
         lines += [f"{name:<15} {report[name]}" for name in ("carry", "copies")]
         lines += _layer_table(report["layers"])
     lines += _modules(report.get("modules", []))
+    if outside := report.get("outside"):
+        lines.append(f"not calibrated, the error is unknown: {', '.join(outside)}")
+    for name, error in (report.get("error") or {}).items():
+        lines.append(
+            f"expected error of {name}: median {error['median']:.1%}, 95 of 100 designs within {error['p95']:.1%}"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-from codesign.fixed import Ints
 from codesign.resources.estimate.logic import COUNTER_BITS, Memory, counter_luts
 
 CAUSES = ("function", "replicas", "voters", "guards", "parameters", "status")
@@ -13,9 +12,9 @@ class Area:
     """LUTs by cause, and the other primitives.
 
     `function` is what the unprotected layer takes, whatever the plan; `replicas` the copies of its arithmetic,
-    or the unit that recomputes; `voters` majority, comparison and flags; `guards` what keeps copies apart;
-    `parameters` copies, check bits and decoders of stored parameters; `status` the counters of events.
-    `status_ff` of the `ff` are status registers.
+    or the unit that recomputes; `voters` majority and comparison; `guards` what keeps copies apart;
+    `parameters` copies, check bits and decoders of stored parameters; `status` flags and counters of events.
+    `casts` of the `function` are casts and ReLUs, `status_ff` of the `ff` are status registers.
     """
 
     function: int = 0
@@ -24,6 +23,7 @@ class Area:
     guards: int = 0
     parameters: int = 0
     status: int = 0
+    casts: int = 0
     dsp: int = 0
     bram_18k: int = 0
     ff: int = 0
@@ -79,12 +79,12 @@ class Boundary:
 class Costed:
     """A layer before its cycles are known.
 
-    `boundaries` are in ascending order of level; `widths` are the bits of each value that leaves, in any order.
+    `boundaries` are in ascending order of level; `bits` are those of all values that leave.
     """
 
     layer: LayerEstimate
     boundaries: tuple[Boundary, ...]
-    widths: Ints
+    bits: int
 
 
 def table(memory: Memory) -> Area:
@@ -93,6 +93,6 @@ def table(memory: Memory) -> Area:
 
 
 def status(n_flags: int) -> Area:
-    """Of each flag that a layer can raise its sticky bit and a counter of samples; its LUT of or is a voter's."""
+    """Of each flag that a layer can raise its sticky bit and a counter of samples."""
     registers = n_flags * (1 + COUNTER_BITS)
     return Area(status=n_flags * counter_luts(), ff=registers, status_ff=registers)

@@ -7,7 +7,6 @@ import numpy as np
 
 from codesign.codes import Code, encode
 from codesign.fixed import FixedPoint, Overflow, Rounding
-from codesign.protection import Mechanism
 from codesign.resources.estimate.policy import EstimatePolicy
 
 LUT_INPUTS = 6
@@ -54,24 +53,10 @@ def larger_luts(bits: int) -> int:
     return -(-bits // 2) + bits
 
 
-def vote_luts(mechanism: Mechanism, hardened_bits: int, sum_bits: int) -> int:
-    """What a hardened neuron's copies meet.
-
-    Of three: a LUT a bit of majority; two bits' mismatch (6 inputs) in a LUT, or-reduced. Of two: three bits'
-    mismatch in a LUT, or-reduced, and a LUT for each bit of the sum that it makes zero.
-    """
-    if mechanism is Mechanism.DMR:
-        triples = -(-hardened_bits // 3)
-        return triples + reduce_luts(triples) + sum_bits
-    pairs = -(-hardened_bits // 2)
-    return hardened_bits + pairs + reduce_luts(pairs)
-
-
-def vote_levels(mechanism: Mechanism, hardened_bits: int) -> int:
-    """Of three, the majority; the flag is later. Of two, the mismatch has to be known before the sum is."""
-    if mechanism is Mechanism.DMR:
-        return 1 + reduce_levels(-(-hardened_bits // 3)) + 1
-    return 1
+def majority_luts(bits: int) -> int:
+    """Of three words: a LUT a bit of majority; two bits' mismatch (6 inputs) in a LUT, or-reduced."""
+    pairs = -(-bits // 2)
+    return bits + pairs + reduce_luts(pairs)
 
 
 def flag_luts(n_sources: int) -> int:
@@ -80,25 +65,43 @@ def flag_luts(n_sources: int) -> int:
 
 
 def counter_luts() -> int:
-    """Counting up by the flag, unless all bits are ones already."""
-    return COUNTER_BITS + reduce_luts(COUNTER_BITS)
+    """Whether all bits are ones already, and the flag that counts up otherwise: the bits are wires of a carry chain."""
+    return reduce_luts(COUNTER_BITS) + 1
 
 
 def cast_cost(source: FixedPoint, to: FixedPoint, *, relu: bool = False) -> tuple[int, int]:
-    """LUTs and levels of one value's cast, behind the zeroing of negative values in a ReLU."""
+    """LUTs and levels of one value's cast, behind the zeroing of negative values in a ReLU.
+
+    Rounding is a carry chain of wires; when it rounds up takes a LUT, and more for a tie. A LUT for each bit that is
+    zeroed or held, behind the LUTs that detect the overflow. Bits that are constants, or repeat the sign, take none.
+    """
+    if source == to and not (relu and to.signed):
+        return 0, 0
+    chooses = relu and source.signed
     signed = source.signed and not relu
     dropped = source.frac - to.frac
-    kept = max(source.width - (source.signed and relu) - dropped, 0)
-    lut, levels = 0, 0
-    if dropped > 0 and to.rounding not in ((Rounding.TRN,) if signed else (Rounding.TRN, Rounding.TRN_ZERO)):
-        kept, lut, levels = kept + 1, kept + 1, 1
-    beyond = max(0, (kept - signed) - (to.width - to.signed))
-    if to.overflow is not Overflow.WRAP and (beyond or (signed and not to.signed)):
-        detect = reduce_luts(beyond + signed)
-        return lut + detect + to.width, levels + (detect > 0) + 1
-    if relu and source.signed:
-        return lut + min(kept, to.width), levels + 1
-    return lut, levels
+    width = source.width - chooses
+    up, kept = _rounding_luts(dropped, width, signed, to.rounding)
+    saturates = to.overflow is not Overflow.WRAP
+    beyond = max(0, (kept - signed) - (to.width - to.signed)) if saturates else 0
+    holds = beyond > 0 or (saturates and signed and not to.signed)
+    if not (holds or chooses):
+        return up, 1
+    varying = max(0, min(kept, to.width) - max(0, -dropped))
+    # The first five inputs of the detection are in the LUTs of the bits.
+    return up + varying + reduce_luts(beyond + signed + chooses - 4), 1
+
+
+def _rounding_luts(dropped: int, width: int, signed: bool, rounding: Rounding) -> tuple[int, int]:
+    """LUTs that find out whether to round up, and the bits that are left, a carry's included."""
+    kept = max(width - dropped, 1 if signed else 0)
+    down = (Rounding.TRN,) if signed else (Rounding.TRN, Rounding.TRN_ZERO)
+    if dropped <= 0 or rounding in down:
+        return 0, kept
+    if dropped >= width + (not signed):  # less than a half
+        return 0, kept
+    read = 2 if rounding is Rounding.RND else min(dropped, width) + 2
+    return 1 + reduce_luts(read) - 1 if kept else 0, kept + 1
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def decoder_luts(code: Code, width: int) -> int:
         case Code.NONE:
             return 0
         case Code.TMR:
-            return vote_luts(Mechanism.TMR, width, width)
+            return majority_luts(width)
         case Code.PARITY:
             return reduce_luts(width + 1) + width
     # The check bits of a word with a single bit of data say which parities cover that bit; the last one is overall.

@@ -1,14 +1,16 @@
 """Products as they enter the sums: by constants in logic, or by stored weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from codesign.fixed import FixedPoint, Ints, Rounding
 from codesign.network import Layer
+from codesign.resources.estimate.adders import added, adder_luts, positive
 from codesign.resources.estimate.policy import EstimatePolicy
-from codesign.resources.estimate.sums import Copies, tree
-from codesign.resources.estimate.words import EVERYTHING, Range, Words, bit_length, total, trailing_zeros
+from codesign.resources.estimate.sums import Alive
+from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words, bit_length, trailing_zeros
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class Multipliers:
     dsp: Ints
     depth: Ints
 
+    def __getitem__(self, at: Any) -> "Multipliers":
+        return Multipliers(self.lut[at], self.dsp[at], self.depth[at])
+
 
 @dataclass(frozen=True)
 class Products:
@@ -26,15 +31,32 @@ class Products:
 
     words: Words
     cost: Multipliers
+    alive: Alive = field(default_factory=Alive)
 
 
 def products(layer: Layer, source: FixedPoint, policy: EstimatePolicy) -> Products:
     """Those of the layer's own unit."""
     if layer.reuse_factor > 1:
         return stored_products(layer, source, policy, (layer.per_pass, layer.neurons))
-    return _entering(
-        layer, source, _times(layer.w.raw, source), by_constants(layer.w.raw, source, _limit(layer, source), policy)
-    )
+    shift = layer.acc.frac - source.frac - layer.w.type.frac
+    if layer.saturates or (shift < 0 and layer.acc.rounding is not Rounding.TRN):
+        cost = by_constants(layer.w.raw, source, EVERYTHING, policy)
+        return _entering(layer, source, _times(layer.w.raw, source), cost)
+    unique, where = np.unique(layer.w.raw, return_inverse=True)
+    room = Range.of_bits(max(layer.acc.width - shift, 1), True) if shift >= 0 else EVERYTHING
+    found = _constants(unique, source, room, policy)
+    words, lut = found.words, found.cost.lut
+    if shift < 0:  # rounding down needs the number itself
+        lut = lut + np.where(words.minus, words.top - words.lowest, 0)
+        words = positive(words, Range.of_bits(max(layer.acc.width - shift, 1), True))
+    live = words.live & (words.lowest + shift < layer.acc.width)
+    words = words.moved(shift, False)
+    live &= (words.low < 0) | (words.high > 0)
+    words = words.only(live)
+    cost = Multipliers(np.where(live, lut, 0), np.where(live, found.cost.dsp, 0), np.where(live, words.level, 0))
+    where = where.reshape(layer.w.raw.shape)
+    counts = np.bincount(where.ravel(), minlength=len(unique)) * live
+    return Products(words[where], cost[where], found.alive_of(counts))
 
 
 def stored_products(layer: Layer, source: FixedPoint, policy: EstimatePolicy, shape: tuple[int, ...]) -> Products:
@@ -42,7 +64,7 @@ def stored_products(layer: Layer, source: FixedPoint, policy: EstimatePolicy, sh
     weight = layer.w.type
     one = by_variable(source, weight, _limit(layer, source), policy)
     ends = [x * y for x in (source.min_raw, source.max_raw) for y in (weight.min_raw, weight.max_raw)]
-    words = Words(
+    words = Words.plain(
         np.full(shape, float(min(ends))),
         np.full(shape, float(max(ends))),
         np.zeros(shape, np.int64),
@@ -76,7 +98,8 @@ def _entering(layer: Layer, source: FixedPoint, exact: Words, cost: Multipliers)
     if rounds:
         extra, levels = extra + words.bits, levels + 1
     lut, dsp = np.where(live, cost.lut + extra, 0), np.where(live, cost.dsp, 0)
-    return Products(words, Multipliers(lut, dsp, np.where(live, cost.depth + levels, 0)))
+    depth = np.where(live, cost.depth + levels, 0)
+    return Products(replace(words, level=depth), Multipliers(lut, dsp, depth))
 
 
 # ---------------------------------------------------------------- by constants
@@ -96,43 +119,85 @@ def signed_digits(values: Ints) -> Ints:
 def by_constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy) -> Multipliers:
     """Costs are found once for each different weight and then spread over the layer."""
     unique, where = np.unique(weights, return_inverse=True)
-    digits = signed_digits(unique)
-    scaled = digits * (np.int64(1) << np.arange(len(digits), dtype=np.int64))[:, None]
+    found = _constants(unique, source, limit, policy)
+    # The products that stand for their negative are made positive where they are needed.
+    return found.cost[where.reshape(weights.shape)]
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """Products by different weights, shape (n,). `waits` are, for each adder's operands, bits, since and until."""
+
+    words: Words
+    cost: Multipliers
+    waits: tuple[tuple[Ints, Ints, Ints], ...]
+
+    def alive_of(self, counts: Ints) -> Alive:
+        """Register bits between the adders of so many products by each weight."""
+        alive = Alive()
+        for bits, since, until in self.waits:
+            alive.wait(bits * counts, since, until)
+        return alive
+
+
+def _constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy) -> _Constants:
+    digits = signed_digits(weights)
+    terms = digits * (np.int64(1) << np.arange(len(digits), dtype=np.int64))[:, None]
     # Nonzero digits first, so that the tree over them is as shallow as their number allows.
-    scaled = np.take_along_axis(scaled, np.argsort(scaled == 0, axis=0, kind="stable"), axis=0)
-    lut, depth = _shift_adds(scaled, source, limit)
+    terms = np.take_along_axis(terms, np.argsort(terms == 0, axis=0, kind="stable"), axis=0)
+    words, lut, waits = _shift_adds(terms[: max(1, int((terms != 0).sum(axis=0).max(initial=0)))], source, limit)
     # As signed numbers, as the DSP takes them; zeros below the lowest set bit are wiring as well.
-    width = bit_length(np.abs(unique >> trailing_zeros(unique)).astype(np.float64)) + 1
+    width = bit_length(np.abs(weights >> trailing_zeros(weights)).astype(np.float64)) + 1
     # A power of two is wiring and takes none.
     wide = (width >= policy.dsp_min_bits) & ((digits != 0).sum(axis=0) > 1) & (source.width >= policy.dsp_min_bits)
     tiles = np.where(wide, _tiles(source, width, policy), 0)
     chosen = tiles > 0
-    costs = (np.where(chosen, 0, lut), tiles, np.where(chosen, policy.dsp_levels, depth))
-    return Multipliers(*(cost[where].reshape(weights.shape) for cost in costs))
+    if chosen.any():
+        exact = _times(weights, source)
+        words = replace(exact, level=np.full_like(weights, policy.dsp_levels)).where(chosen, words)
+        lut, waits = np.where(chosen, 0, lut), tuple((np.where(chosen, 0, b), s, u) for b, s, u in waits)
+    return _Constants(words, Multipliers(lut, tiles, words.level), waits)
 
 
-def _shift_adds(terms: Ints, source: FixedPoint, limit: Range) -> tuple[Ints, Ints]:
-    """LUTs and depth of balanced trees over shifted inputs, shape (n_terms, n); 0 is no term.
+def _shift_adds(
+    terms: Ints, source: FixedPoint, limit: Range
+) -> tuple[Words, Ints, tuple[tuple[Ints, Ints, Ints], ...]]:
+    """Balanced trees over shifted inputs, shape (n_terms, n); 0 is no term. Products, LUTs, and what waits for sums.
 
-    All terms of a tree are multiples of the same input, so that the range of a partial sum is exact.
+    All terms of a tree are multiples of the same input, so that the range of a partial sum is exact, and equal sums
+    are one.
     """
-    lut, depth = np.zeros(terms.shape[1], np.int64), np.zeros_like(terms)
+    if not len(terms):
+        terms = np.zeros((1, terms.shape[1]), np.int64)
+    words = replace(_times(np.abs(terms), source), minus=terms < 0)
+    lut, waits = np.zeros(terms.shape[1], np.int64), []
     while len(terms) > 1:
         even = len(terms) // 2 * 2
         left, right = terms[0:even:2], terms[1:even:2]
-        both = (left != 0) & (right != 0)
-        start = np.maximum(trailing_zeros(left), trailing_zeros(right))
-        top = np.maximum(_times(left + right, source).wrapped_to(limit).width, start + 1)
-        lut = lut + total(np.where(both, top - start, 0))
-        depth = np.concatenate([np.maximum(depth[0:even:2], depth[1:even:2]) + both, depth[even:]])
-        terms = np.concatenate([left + right, terms[even:]])
-    return lut, depth.max(axis=0, initial=0)
+        meant = _times(left + right, source)
+        adders = added(words[0:even:2], words[1:even:2], limit, (meant.low, meant.high))
+        found = adder_luts(adders, adders.start, adders.sum.top)
+        lut = lut + np.where(_repeated(left, right), 0, found).sum(axis=0)
+        for word in (adders.first, adders.second):
+            bits = np.where(adders.both, np.minimum(word.top, adders.sum.top) - word.lowest, 0)
+            waits += list(zip(bits, word.level, adders.sum.level, strict=True))
+        words, terms = adders.sum.then(words[even:]), np.concatenate([left + right, terms[even:]])
+    return words[0], lut, tuple(waits)
+
+
+def _repeated(left: Ints, right: Ints) -> Bools:
+    """Sums that are a multiple of another one before them, by a power of two: the same adder, wired elsewhere."""
+    ratio = np.divide(left, right, out=np.full(left.shape, np.nan), where=(left != 0) & (right != 0))
+    found = np.zeros(left.shape, np.bool_)
+    for later in range(1, len(left)):
+        found[later] = (ratio[:later] == ratio[later]).any(axis=0)
+    return found
 
 
 def _times(constants: Ints, source: FixedPoint) -> Words:
     """Products of a source's whole range with constants."""
     ends = constants * float(source.min_raw), constants * float(source.max_raw)
-    return Words(np.minimum(*ends), np.maximum(*ends), trailing_zeros(constants), constants != 0)
+    return Words.plain(np.minimum(*ends), np.maximum(*ends), trailing_zeros(constants), constants != 0)
 
 
 def _tiles(source: FixedPoint, width: Ints, policy: EstimatePolicy) -> Ints:
@@ -164,6 +229,12 @@ def by_variable(a: FixedPoint, b: FixedPoint, limit: Range, policy: EstimatePoli
         weight[-1] *= -1
     ends = weight * wide.min_raw, weight * wide.max_raw
     low, high = np.minimum(np.minimum(*ends), 0), np.maximum(np.maximum(*ends), 0)
-    rows = Words(low, high, np.arange(narrow.width)[:, None], np.ones_like(low, np.bool_))
-    sums = tree(rows, Copies.none(), limit)
-    return sums.lut + narrow.width // 2, 0, sums.levels
+    rows = Words.plain(low, high, np.arange(narrow.width)[:, None], np.ones_like(low, np.bool_))
+    lut = narrow.width // 2
+    while len(rows.live) > 1:
+        even = len(rows.live) // 2 * 2
+        adders = added(rows[0:even:2], rows[1:even:2], limit)
+        # Bits of one row alone are ands as well, so each bit of an adder has its LUT.
+        lut += int((adders.sum.top - adders.start).sum())
+        rows = adders.sum.then(rows[even:])
+    return lut, 0, int(rows.level[0, 0])

@@ -46,29 +46,20 @@ class _Part:
         return _Part(n * self.lut, self.levels, n * self.dsp, n * self.bram_18k)
 
 
-def passive_cost(layer: Layer, sources: Sources, widths: Sequence[Ints], policy: EstimatePolicy) -> Costed:
-    """Figures of a layer; `widths` are for each input the bits of its values, in any order."""
+def passive_cost(layer: Layer, sources: Sources, policy: EstimatePolicy) -> Costed:
+    """Figures of a layer into which values of types `sources` enter."""
     part = _logic(layer, sources, policy)
     estimated = LayerEstimate(
         name=layer.name,
         function=part.lut,
+        casts=part.lut,
         dsp=part.dsp,
         bram_18k=part.bram_18k,
         activation_levels=part.levels,
     )
-    kept = _kept(layer, np.concatenate(widths))
-    entering = sum(int(bits.sum()) for bits in widths)
-    return Costed(estimated, (Boundary(0, entering), Boundary(part.levels, int(kept.sum()))), kept)
-
-
-def _kept(layer: Layer, widths: Ints) -> Ints:
-    """Bits of the values that leave: those that entered where each stays itself, otherwise those of the type."""
-    if layer.kind is Kind.RELU or not layer.has_registers:
-        # Padding adds constants, repetition copies.
-        fresh = np.zeros(max(0, layer.n_out - len(widths)), np.int64)
-        kept = np.tile(widths, layer.n_out // len(widths)) if layer.kind is Kind.UPSAMPLE else np.append(widths, fresh)
-        return np.minimum(kept, layer.result.width)
-    return np.full(layer.n_out, layer.result.width, np.int64)
+    entering = sum(int(np.prod(shape)) * source.width for shape, source in zip(layer.in_shapes, sources, strict=True))
+    leaving = layer.n_out * layer.result.width
+    return Costed(estimated, (Boundary(0, entering), Boundary(part.levels, leaving)), leaving)
 
 
 def _logic(layer: Layer, sources: Sources, policy: EstimatePolicy) -> _Part:

@@ -1,9 +1,10 @@
 """The assumptions that a design's figures rest on."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codesign.errors import ConfigError
+from codesign.resources.estimate.calibration import Calibration, shipped
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class EstimatePolicy:
     `dsp_levels`: levels of logic that a multiplication in DSPs counts for;
     `lutram_depth`: memories of more words are block RAM, others are LUTs;
     `level_ns`: delay of one level, an adder of typical width with its routing;
-    `clock_uncertainty`: share of the period kept back (default of Vivado HLS; Vitis HLS keeps 0.27).
+    `clock_uncertainty`: share of the period kept back (default of Vivado HLS; Vitis HLS keeps 0.27);
+    `calibration`: what the counts were fitted to.
     """
 
     dsp_min_bits: int = 10
@@ -24,6 +26,7 @@ class EstimatePolicy:
     lutram_depth: int = 64
     level_ns: float = 1.25
     clock_uncertainty: float = 0.125
+    calibration: Calibration = field(default_factory=shipped)
 
     def __post_init__(self) -> None:
         if min(self.dsp_min_bits, self.dsp_levels, self.lutram_depth, *self.dsp_tile) < 1:

@@ -75,4 +75,5 @@ class SharedUnit:
     def levels(self) -> tuple[int, int, int]:
         cost, sums = self._arithmetic
         choosing = mux_levels(self._choices) + decoding_levels(self.layer, self.plan)
-        return choosing, int(cost.depth.max()), sums.levels
+        products = int(cost.depth.max())
+        return choosing, products, sums.levels - products

@@ -30,7 +30,7 @@ def timed(network: Network, costs: Sequence[Costed], per_cycle: int) -> list[Lay
         ends |= dict.fromkeys(stage, now)
     interval = max(layer.ii for layer in found.values())
     for source, cycles in waits.items():
-        bits = network.n_in * network.input_type.width if source == FROM_INPUT else int(costs[source].widths.sum())
+        bits = network.n_in * network.input_type.width if source == FROM_INPUT else costs[source].bits
         at = max(source, 0)
         found[at] = replace(found[at], ff=found[at].ff + -(-cycles // interval) * bits)
     return [found[index] for index in range(len(costs))]
@@ -74,11 +74,12 @@ def _timed(network: Network, stage: Stage, costs: Sequence[Costed], per_cycle: i
     for index, end in zip(stage, ends, strict=True):
         reached = min(inner, end // per_cycle)
         levels = [cut * per_cycle for cut in range(done + 1, reached + 1)]
-        registers = sum([bits for at, bits in boundaries if at <= level][-1] for level in levels)
+        # Beside the values every register holds whether there is a sample.
+        registers = sum([bits for at, bits in boundaries if at <= level][-1] + 1 for level in levels)
         layer = costs[index].layer
         cycles, done = reached - done + layer.ii - 1, reached
         if index == last:
-            registers, cycles = registers + int(costs[index].widths.sum()), cycles + 1
+            registers, cycles = registers + costs[index].bits + 1, cycles + 1
         yield replace(layer, ff=layer.ff + registers, latency_cycles=cycles)
 
 

@@ -1,12 +1,15 @@
 """Adders of a layer's sums: balanced trees, or chains where the accumulator saturates."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from codesign.fixed import Ints
-from codesign.resources.estimate.words import Bools, Range, Words
+from codesign.resources.estimate.adders import ENDLESS, Adders, added, adder_luts, positive
+from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words
+
+# LUTs of a sum of single bits, which the mapping joins with its neighbours.
+SINGLE_LUTS = 0.6
 
 
 @dataclass(frozen=True)
@@ -24,48 +27,58 @@ class Copies:
     def none(cls, neurons: int = 1) -> "Copies":
         return cls(np.zeros(neurons, np.int64), np.zeros(neurons, np.bool_), 0)
 
-    def above(self, start: Ints, top: Ints, signed: Bools) -> Ints:
-        """How many of the bits [start, top) one copy has."""
-        high = np.maximum(top - np.maximum(start, self.cut), signed.astype(np.int64))
-        return np.where(self.there, high, 0)
-
     def registers(self, words: Words) -> Ints:
         """Register bits of words, with those of all copies."""
         once = words.bits
-        copied = np.where(once > 0, self.above(words.lowest, words.width, words.negative), 0)
+        high = np.maximum(words.width - np.maximum(words.lowest, self.cut), words.negative.astype(np.int64))
+        copied = np.where(self.there & (once > 0), high, 0)
         bits: Ints = once + self.more * copied
         return bits
 
 
+@dataclass
+class Alive:
+    """Bits that wait behind each level for the next ones."""
+
+    changes: dict[int, int] = field(default_factory=dict)
+
+    def wait(self, bits: Ints, since: Ints, until: Ints | int, times: int = 1) -> None:
+        """Words of so many bits, there after level `since`, needed by the logic of level `until`."""
+        if not times or not bits.size:
+            return
+        until = np.broadcast_to(until, bits.shape)
+        for level, sign in ((since, times), (until, -times)):
+            for at, count in enumerate(np.bincount(level.ravel(), bits.ravel()).astype(np.int64).tolist()):
+                if count:
+                    self.changes[at] = self.changes.get(at, 0) + sign * count
+
+    def join(self, other: "Alive", times: int = 1) -> None:
+        for at, change in other.changes.items():
+            self.changes[at] = self.changes.get(at, 0) + times * change
+
+    def by_level(self) -> tuple[tuple[int, int], ...]:
+        levels = sorted(at for at, change in self.changes.items() if change)
+        totals = np.cumsum([self.changes[at] for at in levels]).tolist()
+        return tuple(zip(levels, totals, strict=True))
+
+
 @dataclass(frozen=True)
 class Sums:
-    """Adders of every neuron: LUTs, how many of them each further copy repeats, levels, and what leaves them.
+    """Adders of every neuron: `lut` without copies, `copied` in each further copy, `guards` for having copies at all.
 
-    `alive` are pairs (levels passed, register bits there) in ascending order, for the levels before the last.
+    `levels` is the depth of the deepest, its operands' levels included. `alive` are the bits between the adders, up to
+    that level. `words` are the sums, shape (1, neurons).
     """
 
     lut: int
     copied: int
+    guards: int
     levels: int
-    alive: tuple[tuple[int, int], ...]
+    alive: Alive
     words: Words
 
 
-@dataclass(frozen=True)
-class _Adders:
-    """Adders that work at the same time: the bits they span, [start, top), where `there`."""
-
-    start: Ints
-    top: Ints
-    signed: Bools
-    there: Bools
-
-    def bits(self) -> int:
-        return int(np.where(self.there, self.top - self.start, 0).sum())
-
-    def copied(self, copies: Copies) -> int:
-        """Bits of one further copy, the sign at least."""
-        return int(np.where(self.there, copies.above(self.start, self.top, self.signed), 0).sum())
+# ---------------------------------------------------------------- trees
 
 
 def tree(leaves: Words, copies: Copies, limit: Range) -> Sums:
@@ -74,22 +87,131 @@ def tree(leaves: Words, copies: Copies, limit: Range) -> Sums:
     Pairing neighbours, with an odd last one passed on, is the tree that splits N leaves at the largest
     power of two below N. An operand that is always zero is passed by without an adder.
     """
-    depth = np.zeros(leaves.live.shape, np.int64)
-    lut = copied = 0
-    alive: list[tuple[int, int]] = []
+    there = copies.there
+    once, plain = _View.of(~there), _View.of(there)
+    low, high = _View(there, copies.cut[there]), _Copy(there, copies.cut[there]).entered(leaves)
+    views = (once, plain, low, high) if there.any() else (once,)
     while len(leaves.live) > 1:
         even = len(leaves.live) // 2 * 2
-        adders, sums = _add(leaves[0:even:2], leaves[1:even:2])
-        depth = np.concatenate([np.maximum(depth[0:even:2], depth[1:even:2]) + adders.there, depth[even:]])
-        # What leaves the limit wraps: its adder ends there as well.
-        sums = sums.wrapped_to(limit)
-        adders = _Adders(adders.start, np.maximum(sums.width, adders.start + 1), sums.negative, adders.there)
-        leaves = sums.then(leaves[even:])
-        lut, copied = lut + adders.bits(), copied + adders.copied(copies)
-        alive.append((len(alive) + 1, int(copies.registers(leaves).sum())))
-    levels = int(depth.max(initial=0))
-    # Where zeros make a tree shallower than its leaves ask, its sums are there earlier.
-    return Sums(lut, copied, levels, tuple(alive[: max(0, levels - 1)]), leaves)
+        adders = added(leaves[0:even:2], leaves[1:even:2], limit)
+        for view in views:
+            view.add(adders if view.columns.all() else adders[:, view.columns])
+        leaves = adders.sum.then(leaves[even:])
+    words = positive(leaves, limit)
+    levels = int(np.where(words.live, words.level, 0).max(initial=0))
+    for view in views:
+        view.leave(leaves[:, view.columns], words.level[:, view.columns], levels)
+    alive = Alive()
+    for view, times in ((once, 1), (low, 1), (high, copies.more + 1)):
+        alive.join(view.alive, times)
+    # What cutting a neuron costs beside its copies: guards, carries handed over, LUTs that both parts need.
+    split = max(0, low.lut + high.lut - plain.lut)
+    guards = (copies.more + 1) * high.extra + split
+    return Sums(once.lut + plain.lut, high.lut, guards, levels, alive, words)
+
+
+@dataclass
+class _View:
+    """The bits below `cut` of some neurons' adders: LUTs, and registers that the operands' bits need."""
+
+    columns: Bools
+    cut: Ints
+    lut: int = 0
+    alive: Alive = field(default_factory=Alive)
+
+    @classmethod
+    def of(cls, columns: Bools) -> "_View":
+        """All bits."""
+        return cls(columns, np.full(int(columns.sum()), ENDLESS))
+
+    def add(self, adders: Adders) -> None:
+        """Count adders, shape (n, columns)."""
+        end = np.minimum(self.cut, adders.sum.top)
+        # A part that hands its carry on has all the bits that make it.
+        widest = np.maximum(adders.sum.top, np.maximum(adders.first.top, adders.second.top))
+        end = np.where(_crossing(adders, self.cut), np.minimum(self.cut, widest), end)
+        self.lut += int(adder_luts(adders, adders.start, end).sum())
+        self._wait(adders)
+
+    def _wait(self, adders: Adders) -> None:
+        """The operands' bits are there until the sums' level; those above a sum that wraps are not needed."""
+        for word in (adders.first, adders.second):
+            bits = np.where(adders.both, self.bits_of(word, adders.sum.top), 0)
+            self.alive.wait(bits, word.level, adders.sum.level)
+
+    def bits_of(self, word: Words, top: Ints | int = ENDLESS) -> Ints:
+        bits = np.minimum(np.minimum(word.top, top), self.cut) - word.lowest
+        return np.where(word.live & ~word.constant, np.maximum(bits, 0), 0)
+
+    def leave(self, words: Words, level: Ints, until: int) -> None:
+        """The sums: those that stand for their negative are inverted, at the level given; then all wait for others."""
+        bits = self.bits_of(words)
+        self.lut += int(bits[words.minus].sum())
+        self.alive.wait(bits, words.level, level)
+        self.alive.wait(bits, level, until)
+
+
+@dataclass
+class _Copy(_View):
+    """The bits from `cut` on, in one copy. `extra` are the LUTs of guards and of carries that come from below.
+
+    A guard inverts the lowest bit of an operand. Where an adder takes that bit as the carry chain's data, or it leaves
+    the copy, that is a LUT (`pending` until then), otherwise it is in the adder's. `marked` words hold an inverted bit:
+    where both or none of an adder's are, the carry is guarded as well.
+    """
+
+    extra: int = 0
+    pending: Bools = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    marked: Bools = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+
+    def entered(self, leaves: Words) -> "_Copy":
+        self.marked = self.pending = self.bits_of(leaves[:, self.columns]) > 0
+        return self
+
+    def add(self, adders: Adders) -> None:
+        there = adders.there
+        crossing = _crossing(adders, self.cut)
+        sign = np.where(adders.sum.negative, self.cut + 1, 0)
+        end = np.maximum(adders.sum.top, sign)
+        at = np.maximum(adders.start, self.cut)
+        single = crossing & (end - at == 1)
+        self.lut += int(adder_luts(adders, at, np.where(single, at, end), self.cut + 1).sum())
+        self.lut += round(SINGLE_LUTS * int(single.sum()))
+        marked, pending = self._of(self.marked, adders), self._of(self.pending, adders)
+        guarded = marked[0] == marked[1]
+        passes = np.maximum(adders.first.lowest, self.cut) < at
+        data = there & ~single & pending[0] & ~passes
+        self.extra += int((crossing & ~single & (guarded | ~adders.subtracts)).sum()) + int(data.sum())
+        self.marked = self._then(marked[0] | marked[1] | crossing, self.marked, adders)
+        self.pending = self._then(pending[0] & (passes | ~there), self.pending, adders)
+        self._wait(adders)
+
+    def _of(self, marks: Bools, adders: Adders) -> tuple[Bools, Bools]:
+        """Marks of the first operands and of the second ones."""
+        even = 2 * len(adders.both)
+        left, right = marks[0:even:2], marks[1:even:2]
+        return np.where(adders.swapped, right, left), np.where(adders.swapped, left, right)
+
+    def _then(self, found: Bools, marks: Bools, adders: Adders) -> Bools:
+        return np.concatenate([found, marks[2 * len(adders.both) :]])
+
+    def bits_of(self, word: Words, top: Ints | int = ENDLESS) -> Ints:
+        bits = np.minimum(word.top, top) - np.maximum(word.lowest, self.cut)
+        return np.where(word.live & ~word.constant, np.maximum(bits, word.negative), 0)
+
+    def leave(self, words: Words, level: Ints, until: int) -> None:
+        super().leave(words, level, until)
+        self.extra += int(self.pending.sum())
+
+
+def _crossing(adders: Adders, cut: Ints) -> Bools:
+    """Adders of which the part below a cut hands a carry to that above."""
+    above = (adders.sum.top > cut) | adders.sum.negative
+    crossing: Bools = adders.there & (adders.start < cut) & above & (cut < ENDLESS)
+    return crossing
+
+
+# ---------------------------------------------------------------- chains
 
 
 def chain(leaves: Words, copies: Copies, limit: Range, operand_bits: int) -> Sums:
@@ -99,35 +221,19 @@ def chain(leaves: Words, copies: Copies, limit: Range, operand_bits: int) -> Sum
     What is still to be added waits as operands, of `operand_bits` for all leaves but the first: their products are
     made when they are needed.
     """
-    width = int(np.log2(limit.high - limit.low + 1))
-    words, depth = leaves[:1], np.zeros(leaves.live[:1].shape, np.int64)
+    width = int(limit.top)
+    words = leaves[:1]
     lut = copied = 0
-    alive = []
+    alive = Alive()
     for k in range(1, len(leaves.live)):
-        adders, words = _add(words, leaves[k : k + 1])
-        saturates = adders.there & words.beyond(limit)
+        adders = added(words, leaves[k : k + 1], EVERYTHING)
+        saturates = adders.there & adders.sum.beyond(limit)
         # Such a neuron is hardened whole or not at all, so a copy repeats all of it.
-        choices = (width + 1) * saturates
-        lut += adders.bits() + int(choices.sum())
-        copied += adders.copied(copies) + int(choices[:, copies.there].sum())
-        words = words.clipped_to(limit)
-        depth = depth + adders.there + saturates
-        waiting = operand_bits * (len(leaves.live) - 1 - k) // (len(leaves.live) - 1)
-        alive.append((int(depth.max()), int(copies.registers(words).sum()) + waiting))
-    return Sums(lut, copied, int(depth.max(initial=0)), tuple(_inner(alive)), words)
-
-
-def _inner(alive: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Without the last level, and the last of those at the same level."""
-    last = alive[-1][0] if alive else 0
-    latest = {level: bits for level, bits in alive if 0 < level < last}
-    yield from latest.items()
-
-
-def _add(left: Words, right: Words) -> tuple[_Adders, Words]:
-    """Sums of two sets of words, whose dead words hold zero; an adder stands only where both are live."""
-    both = left.live & right.live
-    lowest = np.where(both, np.minimum(left.lowest, right.lowest), np.where(left.live, left.lowest, right.lowest))
-    words = Words(left.low + right.low, left.high + right.high, lowest, left.live | right.live)
-    start = np.maximum(left.lowest, right.lowest)
-    return _Adders(start, np.maximum(words.width, start + 1), words.negative, both), words
+        found = adder_luts(adders, adders.start, adders.sum.top) + (width + 1) * saturates
+        lut, copied = lut + int(found.sum()), copied + int(found[:, copies.there].sum())
+        done = adders.sum.level + saturates
+        waiting = np.array(operand_bits * (len(leaves.live) - k) // (len(leaves.live) - 1))
+        alive.wait(np.append(copies.registers(words), waiting), np.append(words.level, words.level.max()), done.max())
+        words = replace(adders.sum.clipped_to(limit), level=done)
+    guards = (copies.more + 1) * int(leaves.live[1:, copies.there].sum())
+    return Sums(lut, copied, guards, int(words.level.max(initial=0)), alive, words)

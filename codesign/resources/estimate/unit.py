@@ -1,7 +1,7 @@
 """The cost of a layer that computes: its unit, and the mechanism that protects it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from codesign.network import Kind, Layer
 from codesign.protection import LayerPlan, Mechanism, Scope
 from codesign.resources.estimate.feed import Feed
 from codesign.resources.estimate.figures import Area, Boundary, Costed, LayerEstimate, status
-from codesign.resources.estimate.logic import cast_cost, flag_luts, vote_levels, vote_luts
+from codesign.resources.estimate.logic import cast_cost, flag_luts
 from codesign.resources.estimate.multipliers import Multipliers, products
 from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.recompute import SharedUnit
 from codesign.resources.estimate.stored import FLAGS, decoding_levels, stored_parameters
-from codesign.resources.estimate.sums import Copies, Sums, chain, tree
+from codesign.resources.estimate.sums import Alive, Copies, Sums, chain, tree
 from codesign.resources.estimate.words import Bools, Range, Words
 
 Sources = tuple[FixedPoint, ...]
@@ -27,9 +27,10 @@ def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimateP
     path = _Datapath.of(layer, sources, plan, policy, feed.bits)
     unit = SharedUnit(layer, sources[0], plan, policy)
     cast_lut, cast_levels = cast_cost(layer.acc, layer.result)
-    area = feed.area + path.area + Area(function=layer.neurons * cast_lut) + stored_parameters(layer, plan, policy)
-    area += _resolution(path, plan)
-    own = (feed.levels + decoding_levels(layer, plan), path.multiplier_levels, path.sums.levels)
+    casts = layer.neurons * cast_lut
+    area = feed.area + path.area + Area(function=casts, casts=casts) + stored_parameters(layer, plan, policy)
+    area += _resolution(path, plan, policy)
+    own = (feed.levels + decoding_levels(layer, plan), *path.levels)
     deepest, cycles = own, layer.steps
     if unit.neurons:
         area, deepest, cycles = area + unit.area, max(own, unit.levels, key=sum), cycles + layer.pixels * unit.cycles
@@ -43,24 +44,21 @@ def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimateP
         activation_levels=cast_levels,
         ii=cycles,
     )
-    widths = np.minimum(path.sums.words[0].bits, layer.result.width)
-    boundaries = (Boundary(0, feed.bits), *_boundaries(estimated, own, path, int(widths.sum())))
-    return Costed(estimated, boundaries, np.tile(widths, layer.pixels))
+    boundaries = (Boundary(0, feed.bits), *_boundaries(estimated, own, path))
+    return Costed(estimated, boundaries, layer.n_out * layer.result.width)
 
 
-def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapath", out: int) -> Iterator[Boundary]:
+def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapath") -> Iterator[Boundary]:
     """Behind the operands; `own` are the levels of the layer's own neurons."""
-    first = own[0] + own[1]
-    # A chain's products are made one after the other, not all at once.
-    if not path.layer.saturates:
-        yield Boundary(first, path.product_bits)
-    for level, bits in path.sums.alive:
-        yield Boundary(first + level, bits)
-    yield Boundary(first + own[2], path.sum_bits)
-    if layer.voter_levels:
-        yield Boundary(layer.levels - layer.activation_levels, int(path.sums.words.bits.sum()))
+    deepest = sum(own)
+    for level, bits in path.alive.by_level():
+        if 0 < level < sum(own[1:]):
+            yield Boundary(own[0] + level, bits)
+    yield Boundary(deepest, path.sum_bits)
+    voted = layer.levels - layer.activation_levels
+    yield Boundary(voted, path.layer.neurons * path.layer.acc.width)
     if layer.activation_levels:
-        yield Boundary(layer.levels, out)
+        yield Boundary(layer.levels, path.layer.n_out * path.layer.result.width)
 
 
 # ---------------------------------------------------------------- products and sums
@@ -70,26 +68,24 @@ def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapat
 class _Datapath:
     """The arithmetic of a layer's neurons. `operands` enter the sums beside the bias, at a certain `cost`.
 
-    `guarded` are the operands that a copy of each neuron reads through its guard, shape (neurons,); `voted` are the
-    hardened bits of neurons whose copies exist, zero elsewhere.
+    `voted` are the hardened bits of neurons whose copies exist, zero elsewhere, shape (neurons,); `alive` are the bits
+    between products and sums.
     """
 
     layer: Layer
     plan: LayerPlan
     operands: Words
     cost: Multipliers
-    guarded: Ints
     voted: Ints
     copies: Copies
     sums: Sums
+    alive: Alive
 
     @classmethod
     def of(
         cls, layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimatePolicy, operand_bits: int
     ) -> "_Datapath":
-        operands, cost = _operands(layer, sources, policy)
-        stored = layer.reuse_factor > 1
-        guarded = operands.live.sum(axis=0) + stored
+        operands, cost, waiting = _operands(layer, sources, policy)
         recomputes = plan.mechanism is Mechanism.RECOMPUTE
         # A neuron without operands is a constant, whatever the plan says of it; but it would be recomputed.
         hardened = np.array(plan.hardened_bits, np.int64)
@@ -99,10 +95,15 @@ class _Datapath:
             if recomputes
             else Copies(layer.acc.width - hardened, voted > 0, plan.mechanism.copies - 1)
         )
-        leaves = operands if layer.kind is Kind.ADD else _start(layer).then(operands)
+        leaves = operands if layer.kind is Kind.ADD else _start(layer, cost).then(operands)
         limit = Range.of_type(layer.acc)
         summed = chain(leaves, copies, limit, operand_bits) if layer.saturates else tree(leaves, copies, limit)
-        return cls(layer, plan, operands, cost, guarded, voted, copies, summed)
+        waiting.join(summed.alive)
+        if layer.reuse_factor > 1 and not layer.saturates:
+            # The running sum waits in its own register.
+            running = leaves[:1]
+            waiting.wait(copies.registers(running), running.level, running.level + 1, -1)
+        return cls(layer, plan, operands, cost, voted, copies, summed, waiting)
 
     @property
     def there(self) -> Bools:
@@ -115,51 +116,56 @@ class _Datapath:
     @property
     def area(self) -> Area:
         copied = self.copies.there if self.own_multipliers else np.zeros_like(self.copies.there)
-        more = self.copies.more
-        running = self.sum_bits if self.layer.reuse_factor > 1 else 0
+        more, stored = self.copies.more, self.layer.reuse_factor > 1
+        # A neuron that is computed again reads its operands through guards, as a saturating one does.
+        recomputes = self.plan.mechanism is Mechanism.RECOMPUTE
+        recomputed = int(self.operands.live[:, self.there].sum()) + int(self.there.sum()) * stored if recomputes else 0
+        running = self.sum_bits if stored else 0
         return Area(
             function=int(self.cost.lut.sum()) + self.sums.lut,
             replicas=more * (self.sums.copied + int(self.cost.lut[:, copied].sum())),
-            guards=(more + 1) * int(self.guarded[self.there].sum()),
+            guards=self.sums.guards + recomputed,
             dsp=int(self.cost.dsp.sum()) + more * int(self.cost.dsp[:, copied].sum()),
             ff=running,
         )
 
     @property
-    def multiplier_levels(self) -> int:
-        return int(self.cost.depth.max(initial=0))
+    def levels(self) -> tuple[int, int]:
+        """Of the deepest product, and from there to the deepest sum."""
+        products = int(self.cost.depth.max(initial=0))
+        return products, max(self.sums.levels - products, 0)
 
     @property
     def voter_levels(self) -> int:
-        return max((vote_levels(self.plan.mechanism, int(h)) for h in self.voted[self.there]), default=0)
-
-    @property
-    def product_bits(self) -> int:
-        """Registers of the operands; of shared products the high parts only fan out to the copies."""
-        bits = self.copies.registers(self.operands) if self.own_multipliers else self.operands.bits
-        return int(bits.sum())
+        return int(self.there.any())
 
     @property
     def sum_bits(self) -> int:
         return int(self.copies.registers(self.sums.words).sum())
 
 
-def _start(layer: Layer) -> Words:
+def _start(layer: Layer, cost: Multipliers) -> Words:
     """Leaf 0: the biases, which are constants, or in passes the running sums; shape (1, neurons)."""
     if layer.reuse_factor > 1:
-        return Words.of_type(layer.acc, (1, layer.neurons))
+        # They come from a register of their own when the products are there.
+        running = Words.of_type(layer.acc, (1, layer.neurons))
+        return replace(running, level=np.full_like(running.level, cost.depth.max(initial=0)))
     return Words.constants(cast(layer.b.raw, layer.b.type, layer.acc)[None])
 
 
-def _operands(layer: Layer, sources: Sources, policy: EstimatePolicy) -> tuple[Words, Multipliers]:
-    """What is added to the first leaf, and what it costs; of an addition both leaves, cast to the accumulator."""
+def _operands(layer: Layer, sources: Sources, policy: EstimatePolicy) -> tuple[Words, Multipliers, Alive]:
+    """What is added to the first leaf, what it costs, and the bits between its adders.
+
+    Of an addition both leaves, cast to the accumulator.
+    """
     if layer.kind is not Kind.ADD:
         found = products(layer, sources[0], policy)
-        return found.words, found.cost
+        return found.words, found.cost, found.alive
     both = [_cast_operand(layer, source) for source in sources]
     costs = np.array([cast_cost(source, layer.acc) for source in sources], np.int64)[:, None]
     lut, levels = np.moveaxis(np.broadcast_to(costs, (2, layer.neurons, 2)), -1, 0)
-    return both[0].then(both[1]), Multipliers(lut, np.zeros_like(lut), levels)
+    words = replace(both[0].then(both[1]), level=levels)
+    return words, Multipliers(lut, np.zeros_like(lut), levels), Alive()
 
 
 def _cast_operand(layer: Layer, source: FixedPoint) -> Words:
@@ -172,11 +178,12 @@ def _cast_operand(layer: Layer, source: FixedPoint) -> Words:
 # ---------------------------------------------------------------- protection
 
 
-def _resolution(path: _Datapath, plan: LayerPlan) -> Area:
+def _resolution(path: _Datapath, plan: LayerPlan, policy: EstimatePolicy) -> Area:
     """Voters or comparisons of the hardened neurons, their flag, and the status registers of the layer."""
-    widths = path.sums.words[0].bits
-    votes = sum(vote_luts(plan.mechanism, int(path.voted[j]), int(widths[j])) for j in np.flatnonzero(path.there))
+    width = path.layer.acc.width
+    voter = policy.calibration.vote_luts
+    votes = sum(voter(plan.mechanism, int(path.voted[j]), width) for j in np.flatnonzero(path.there))
     flags = set(FLAGS[plan.parameters])
     if path.there.any():
         flags.add("detected" if plan.mechanism is Mechanism.DMR else "corrected")
-    return Area(voters=votes + flag_luts(int(path.there.sum()))) + status(len(flags))
+    return Area(voters=votes, status=flag_luts(int(path.there.sum()))) + status(len(flags))
