@@ -78,7 +78,7 @@ def synthesise(
         dsp=0,
         bram_18k=0,
         latency_cycles=design.latency,
-        ii=1,
+        ii=design.ii,
         clock_ns=float(clock_ns),
         source="yosys",
         tool_version=f"{tool_version()} {family}",

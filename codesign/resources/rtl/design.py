@@ -1,7 +1,9 @@
-"""A network under a plan as one synchronous design: a new sample every cycle, registers where the logic is deep.
+"""A network under a plan as one synchronous design: a new sample every `ii` cycles, registers where the logic is deep.
 
 Stages are runs of logic between registers that always stand: a layer that computes with the layers behind it. Within
-one, registers cut the logic after every so many levels, and the stage's results are registered.
+one, registers cut the logic after every so many levels, and the stage's results are registered. When a sample is where
+is known beforehand: `valid`, so many cycles later, says that it is there. A layer that needs several cycles keeps its
+inputs in registers of its own, unless they stay long enough where they are.
 """
 
 from collections.abc import Callable
@@ -13,14 +15,15 @@ from codesign.network import FROM_INPUT, Kind, Layer, Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
-from codesign.resources.rtl.verilog import Module, Writer
+from codesign.resources.rtl.sequence import Sequence
+from codesign.resources.rtl.verilog import Module, Writer, value_of
 
 LEVELS_PER_CYCLE = 3
 
 
 @dataclass(frozen=True)
 class Rtl:
-    """The design's top module, with one sample entering and one leaving every cycle, `latency` cycles later.
+    """The design's top module. A sample may enter every `ii` cycles, and leaves `latency` cycles later.
 
     Ports: `clk`, `clear` of flags and counters, `valid`, `guard` (one bit a copy, zero in operation), `x` with value k
     in the bits [k * width, (k + 1) * width); `y` in the same way, `ready`, and for each protected layer its flag and
@@ -29,19 +32,24 @@ class Rtl:
 
     top: Module
     latency: int
+    ii: int
     hardened: dict[str, tuple[int, ...]]
     layers: dict[str, Module]
 
 
 @dataclass(frozen=True)
 class _Bus:
-    """Values side by side, each of one type: after so many levels of logic behind the registers of cycle `base`."""
+    """Values side by side, each of one type: after so many levels of logic behind the registers of cycle `base`.
+
+    They stay for `hold` cycles.
+    """
 
     net: str
     type: FixedPoint
     size: int
     base: int = 0
     level: int = 0
+    hold: int = 1
 
     @property
     def bits(self) -> int:
@@ -52,7 +60,8 @@ def rtl(network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_P
     """The design. Raises ConfigError for what it cannot have, by name.
 
     With `taps`, for simulation, each protected layer has a port `<layer>_strike`, which is xor-ed with what its copies
-    give: from the lowest bit up those of the first hardened neuron, copy by copy, then the next one's.
+    give: from the lowest bit up those of the first hardened neuron, copy by copy, then the next one's; in a layer that
+    is used several times, in the step that stands in the bits above.
     """
     plan.check(network)
     for layer in network.layers:
@@ -64,15 +73,20 @@ def _check(layer: Layer, plan: LayerPlan) -> None:
     where = f"layer '{layer.name}' ({layer.kind})"
     if layer.kind not in _KINDS:
         raise ConfigError(f"{where}: RTL is there for {', '.join(sorted(_KINDS))}")
-    if layer.pixels != 1 or layer.reuse_factor != 1:
-        raise ConfigError(f"{where}: RTL is there for layers that are computed at once, with reuse factor 1")
+    if layer.reuse_factor != 1:
+        raise ConfigError(f"{where}: RTL is there for reuse factor 1")
+    if layer.kind is Kind.CONCATENATE and layer.pixels != 1:
+        raise ConfigError(f"{where}: RTL is there for vectors")
     if plan.mechanism is Mechanism.RECOMPUTE and any(plan.hardened_bits):
         raise ConfigError(f"{where}: RTL is there for tmr and dmr, not for recompute")
     if plan.scope is Scope.MAC and any(plan.hardened_bits):
         raise ConfigError(f"{where}: RTL is there for scope adder, not for mac")
 
 
-_KINDS = (Kind.DENSE, Kind.BATCHNORM, Kind.RELU, Kind.RESHAPE, Kind.CONCATENATE, Kind.ACTIVATION)
+_KINDS = (
+    *(Kind.DENSE, Kind.CONV, Kind.DEPTHWISE, Kind.BATCHNORM),
+    *(Kind.RELU, Kind.RESHAPE, Kind.CONCATENATE, Kind.ACTIVATION),
+)
 
 
 class _Design:
@@ -81,6 +95,10 @@ class _Design:
         self.writer = Writer("top")
         self.layers: dict[str, Module] = {}
         self.hardened: dict[str, tuple[int, ...]] = {}
+        self.sequences = {
+            layer.name: Sequence(layer, network.input_of(index)) for index, layer in network.compute_layers()
+        }
+        self.ii = max((sequence.cycles for sequence in self.sequences.values()), default=1)
 
     def build(self) -> Rtl:
         network, writer = self.network, self.writer
@@ -95,8 +113,8 @@ class _Design:
             buses[index] = make(layer, entering)
         found = self._registered(buses[len(network.layers) - 1])
         writer.output("y", found.bits, found.net)
-        writer.output("ready", 1, writer.delayed("valid", 1, found.base))
-        return Rtl(writer.done(f"{network.name}_top"), found.base, self.hardened, self.layers)
+        writer.output("ready", 1, self._valid(found.base))
+        return Rtl(writer.done(f"{network.name}_top"), found.base, self.ii, self.hardened, self.layers)
 
     # ---------------------------------------------------------------- time
 
@@ -108,12 +126,25 @@ class _Design:
         """The bus's net in a later cycle."""
         return self.writer.delayed(bus.net, bus.bits, cycle - bus.base - self._cycle_of(bus.level))
 
-    def _registered(self, bus: _Bus) -> _Bus:
-        """The bus behind a register, unless it comes from one."""
+    def _registered(self, bus: _Bus, hold: int = 1) -> _Bus:
+        """The bus behind a register, unless it comes from one; so that it stays for so many cycles."""
+        if bus.hold < hold:
+            return self._captured(bus, bus.base + self._cycle_of(bus.level))
         if not bus.level:
             return bus
         base = bus.base + self._cycle_of(bus.level) + 1
-        return _Bus(self._at(bus, base), bus.type, bus.size, base)
+        return replace(bus, net=self._at(bus, base), base=base, level=0)
+
+    def _captured(self, bus: _Bus, cycle: int) -> _Bus:
+        """The bus in registers that take it in a certain cycle of each sample."""
+        net, now = f"{bus.net}_at{cycle + 1}", self._at(bus, cycle)
+        self.writer.body.append(
+            f"reg [{bus.bits - 1}:0] {net}; always @(posedge clk) if ({self._valid(cycle)}) {net} <= {now};"
+        )
+        return replace(bus, net=net, base=cycle + 1, level=0, hold=self.ii)
+
+    def _valid(self, cycle: int) -> str:
+        return self.writer.delayed("valid", 1, cycle)
 
     def _together(self, buses: list[_Bus]) -> list[_Bus]:
         """Buses that are known at the same time."""
@@ -121,7 +152,13 @@ class _Design:
             return buses
         buses = [self._registered(bus) for bus in buses]
         latest = max(bus.base for bus in buses)
-        return [replace(bus, net=self._at(bus, latest), base=latest) for bus in buses]
+        return [self._later(bus, latest) for bus in buses]
+
+    def _later(self, bus: _Bus, cycle: int) -> _Bus:
+        """A registered bus in a later cycle, in one more set of registers for each sample that enters meanwhile."""
+        while cycle >= bus.base + bus.hold:
+            bus = self._captured(bus, bus.base + bus.hold - 1)
+        return replace(bus, base=cycle, hold=bus.base + bus.hold - cycle)
 
     # ---------------------------------------------------------------- layers
 
@@ -144,31 +181,44 @@ class _Design:
             for k in range(one.size):
                 width = layer.result.width
                 writer.body.append(f"wire [{width - 1}:0] v{value};")
-                writer.instance(part, f"cast{value}", x=_value(port, k, one.type.width), y=f"v{value}")
+                writer.instance(part, f"cast{value}", x=value_of(port, k, one.type.width), y=f"v{value}")
                 nets.append(f"v{value}")
                 value += 1
         writer.output("y", layer.n_out * layer.result.width, f"{{{', '.join(reversed(nets))}}}")
         module = self._instance(layer, writer, {f"x{k}": self._at(one, cycle) for k, one in enumerate(entering)})
-        return _Bus(module, layer.result, layer.n_out, bus.base, level)
+        return _Bus(module, layer.result, layer.n_out, bus.base, level, min(one.hold for one in entering))
 
     def _unit(self, layer: Layer, entering: list[_Bus]) -> _Bus:
         """The neurons, each with its copies and voter, and the casts of their sums."""
-        bus, plan = self._registered(entering[0]), self.plan.of_layer(layer)
-        unit = UnitWriter(layer, bus.type, plan, self._cycle_of, self.taps)
+        sequence, plan = self.sequences[layer.name], self.plan.of_layer(layer)
+        bus = self._registered(entering[0], sequence.reading)
+        unit = UnitWriter(sequence, plan, self._cycle_of, self.taps)
         nets = {"x": bus.net}
+        if sequence.several:
+            nets["start"] = self._valid(bus.base - 1)
         if unit.protected:
             self.hardened[layer.name] = tuple(j for j, neuron in enumerate(unit.neurons) if neuron.hardened)
-            seen = bus.base + unit.voted_cycle
-            nets |= {"guard": "guard", "clear": "clear", "valid": self.writer.delayed("valid", 1, seen)}
-            if self.taps:
-                strike = self.writer.input(f"{layer.name}_strike", unit.copied_bits)
-                nets["strike"] = self.writer.delayed(strike, unit.copied_bits, seen)
-            for port, width in (("flag", 1), ("count", COUNTER_BITS)):
-                self.writer.output(f"{layer.name}_{port}", width, f"{layer.name}_{port}_net")
-                self.writer.body.insert(0, f"wire [{width - 1}:0] {layer.name}_{port}_net;")
-                nets[port] = f"{layer.name}_{port}_net"
+            nets |= self._protection(layer.name, unit, bus.base)
         net = self._instance(layer, unit.write(), nets)
-        return _Bus(net, layer.result, layer.n_out, bus.base, unit.level)
+        if not sequence.several:
+            return _Bus(net, layer.result, layer.n_out, bus.base, unit.level, bus.hold)
+        base = bus.base + sequence.cycles + sequence.lead + self._cycle_of(unit.level)
+        return _Bus(net, layer.result, layer.n_out, base, hold=sequence.hold(self.ii))
+
+    def _protection(self, name: str, unit: "UnitWriter", base: int) -> dict[str, str]:
+        """Guards and status of a layer that is protected, whose inputs are there in cycle `base`."""
+        nets, sequence = {"guard": "guard", "clear": "clear"}, unit.sequence
+        if not sequence.several:
+            nets["valid"] = self._valid(base + unit.voted_cycle)
+        if self.taps:
+            bits = unit.copied_bits + sequence.step_bits
+            seen = base - sequence.several + sequence.lead + unit.voted_cycle
+            nets["strike"] = self.writer.delayed(self.writer.input(f"{name}_strike", bits), bits, seen)
+        for port, width in (("flag", 1), ("count", COUNTER_BITS)):
+            self.writer.output(f"{name}_{port}", width, f"{name}_{port}_net")
+            self.writer.body.insert(0, f"wire [{width - 1}:0] {name}_{port}_net;")
+            nets[port] = f"{name}_{port}_net"
+        return nets
 
     def _instance(self, layer: Layer, writer: Writer, nets: dict[str, str]) -> str:
         """A layer's module in the top one; gives the net of its results."""
@@ -179,20 +229,15 @@ class _Design:
         return net
 
 
-def _value(bus: str, k: int, width: int) -> str:
-    return f"{bus}[{(k + 1) * width - 1}:{k * width}]"
-
-
 class UnitWriter:
-    """A layer that computes, in one piece."""
+    """A layer that computes, in one piece. Cycles count from when the operands of a step are there."""
 
-    def __init__(
-        self, layer: Layer, source: FixedPoint, plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool
-    ) -> None:
-        self.layer, self.source, self.plan, self.cycle_of, self.taps = layer, source, plan, cycle_of, taps
-        self._tapped = 0
-        every = [arithmetic(layer, j, source) for j in range(layer.neurons)]
-        width = layer.acc.width
+    def __init__(self, sequence: Sequence, plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool) -> None:
+        self.sequence, self.layer, self.plan, self.taps = sequence, sequence.layer, plan, taps
+        self.cycle_of = cycle_of
+        self.strike, self._tapped = "", 0
+        every = [arithmetic(self.layer, j, sequence.source) for j in range(self.layer.neurons)]
+        width = self.layer.acc.width
         self.neurons = [
             Neuron(words, plan, width - bits, width, cycle_of)
             for words, bits in zip(every, plan.hardened_bits, strict=True)
@@ -217,24 +262,30 @@ class UnitWriter:
         return self.depth + self.protected + (self.layer.acc != self.layer.result)
 
     def write(self) -> Writer:
-        writer, layer = Writer("layer"), self.layer
-        writer.input("x", layer.n_in * self.source.width)
+        writer, layer, sequence = Writer("layer"), self.layer, self.sequence
+        writer.input("x", layer.n_in * sequence.source.width)
+        sequence.begin(writer)
         if self.protected:
-            for name, width in (("guard", 3), ("clear", 1), ("valid", 1)):
-                writer.input(name, width)
+            writer.input("guard", 3)
+            writer.input("clear", 1)
             if self.taps:
-                writer.input("strike", self.copied_bits)
+                self.strike = sequence.struck(writer, self.copied_bits, self.voted_cycle)
         for j, neuron in enumerate(self.neurons):
             self._neuron(writer, j, neuron)
-        self._casts(writer)
-        if flags := [f"n{j}_differ" for j, neuron in enumerate(self.neurons) if neuron.hardened]:
-            nets = {"clear": "clear", "valid": "valid", "differ": f"{{{', '.join(flags)}}}"}
-            for port, width in (("flag", 1), ("count", COUNTER_BITS)):
-                writer.output(port, width, f"{port}_net")
-                writer.body.insert(0, f"wire [{width - 1}:0] {port}_net;")
-                nets[port] = f"{port}_net"
-            writer.instance(status_module(len(flags)), "status", **nets)
+        results = sequence.collect(writer, self._casts(writer), self.cycle_of(self.level))
+        writer.output("y", layer.n_out * layer.result.width, results)
+        if self.protected:
+            self._status(writer, [f"n{j}_differ" for j, neuron in enumerate(self.neurons) if neuron.hardened])
         return writer
+
+    def _status(self, writer: Writer, flags: list[str]) -> None:
+        flags, valid = self.sequence.raised(writer, flags, self.voted_cycle)
+        nets = {"clear": "clear", "valid": valid, "differ": f"{{{', '.join(flags)}}}"}
+        for port, width in (("flag", 1), ("count", COUNTER_BITS)):
+            writer.output(port, width, f"{port}_net")
+            writer.body.insert(0, f"wire [{width - 1}:0] {port}_net;")
+            nets[port] = f"{port}_net"
+        writer.instance(status_module(len(flags)), "status", **nets)
 
     def _neuron(self, writer: Writer, j: int, neuron: Neuron) -> None:
         """Its sum, voted, as the net n<j>."""
@@ -264,7 +315,7 @@ class UnitWriter:
         if not self.taps:
             return ""
         first, self._tapped = self._tapped, self._tapped + bits
-        return f" ^ strike[{self._tapped - 1}:{first}]"
+        return f" ^ {self.strike}[{self._tapped - 1}:{first}]"
 
     def _vote(self, writer: Writer, j: int, neuron: Neuron, votes: dict[str, str]) -> None:
         width, cut = neuron.width, neuron.cut
@@ -279,10 +330,10 @@ class UnitWriter:
         writer.wire(f"n{j}", width, joined)
 
     def _operand(self, neuron: int, port: str) -> str:
-        k = neuron if self.layer.per_channel else int(port.removeprefix("x"))
-        return _value("x", k, self.source.width)
+        return self.sequence.operand(neuron, int(port.removeprefix("x")))
 
-    def _casts(self, writer: Writer) -> None:
+    def _casts(self, writer: Writer) -> list[str]:
+        """The results of a pixel."""
         layer, cycles = self.layer, self.cycle_of(self.level) - self.voted_cycle
         sums = [writer.delayed(f"n{j}", layer.acc.width, cycles) for j in range(layer.neurons)]
         if layer.acc != layer.result:
@@ -291,4 +342,4 @@ class UnitWriter:
                 writer.body.append(f"wire [{layer.result.width - 1}:0] r{j};")
                 writer.instance(part, f"cast{j}", x=net, y=f"r{j}")
             sums = [f"r{j}" for j in range(layer.neurons)]
-        writer.output("y", layer.n_out * layer.result.width, f"{{{', '.join(reversed(sums))}}}")
+        return sums

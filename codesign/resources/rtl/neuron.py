@@ -14,6 +14,7 @@ from codesign.resources.rtl.words import (
     Bounds,
     Constant,
     Operand,
+    Own,
     Sum,
     Word,
     adders,
@@ -116,7 +117,7 @@ class Neuron:
     def ports(self) -> dict[str, int]:
         """What the copies read, and its bits: high parts of operands, carries of the low sum."""
         high = View(Writer(""), self.cycle_of, self.cut)
-        spans = {f"h{k}": high.span(leaf) for k, leaf in enumerate(self.words.leaves) if not isinstance(leaf, Constant)}
+        spans = {f"h{k}": high.span(leaf) for k, leaf in enumerate(self.words.leaves) if not isinstance(leaf, Own)}
         carries = {f"c{k}": 1 for k in range(len(self.crossing))}
         return {port: end - start for port, (start, end) in spans.items() if start < end} | carries
 
@@ -126,17 +127,19 @@ class Neuron:
         view = View(writer, self.cycle_of)
         self._read(view)
         if not self.hardened:
+            self._own(view)
             writer.output("y", self.width, self._sum(view, 0, self.width, cycle))
             return writer.done()
         for leaf in self.words.leaves:
             self._whole(view, leaf)
         low = View(writer, self.cycle_of, 0, self.cut, dict(view.nets), dict(view.carries))
         if self.cut:
+            self._own(low)
             writer.output("y", self.cut, self._sum(low, 0, self.cut, cycle))
         high = View(writer, self.cycle_of, self.cut)
         for number, leaf in enumerate(self.words.leaves):
             start, end = high.span(leaf)
-            if start < end and not isinstance(leaf, Constant):
+            if start < end and not isinstance(leaf, Own):
                 writer.output(f"h{number}", end - start, view.bits(leaf, start, end, self.cycle_of(leaf.level)))
         for number, adder in enumerate(self.crossing):
             writer.output(f"c{number}", 1, low.carries[id(adder)].name)
@@ -147,9 +150,10 @@ class Neuron:
         writer = Writer("copy")
         view = View(writer, self.cycle_of, self.cut)
         writer.input("guard", 1)
+        self._own(view)
         for number, leaf in enumerate(self.words.leaves):
             start, end = view.span(leaf)
-            if isinstance(leaf, Constant):
+            if isinstance(leaf, Own):
                 continue
             port = f"h{number}"
             name = self._guarded(writer, writer.input(port, end - start), end - start) if start < end else ""
@@ -170,7 +174,7 @@ class Neuron:
         where neither is, the carry is read through the guard as well.
         """
         high, crossing = View(Writer(""), self.cycle_of, self.cut), {id(adder) for adder in self.crossing}
-        found = {id(leaf): not isinstance(leaf, Constant) and high.span(leaf) != (0, 0) for leaf in self.words.leaves}
+        found = {id(leaf): not isinstance(leaf, Own) and high.span(leaf) != (0, 0) for leaf in self.words.leaves}
         for adder in adders(self.words.total):
             if id(adder) not in found:
                 either = found.get(id(adder.first), False) or found.get(id(adder.second), False)
@@ -184,7 +188,10 @@ class Neuron:
 
     def _read(self, view: View) -> None:
         for operand in self.words.inputs:
-            view.take(operand, view.writer.input(operand.port, operand.bounds.top), 0)
+            view.take(operand, view.writer.input(operand.port, operand.bounds.top), self.cycle_of(operand.level))
+
+    def _own(self, view: View) -> None:
+        """What it keeps by itself: a plain neuron nothing."""
 
     def _whole(self, view: View, word: Word) -> None:
         for adder in adders(word):

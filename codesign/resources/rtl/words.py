@@ -58,7 +58,17 @@ class Operand(Word):
 
 
 @dataclass(frozen=True, eq=False)
-class Constant(Word):
+class Own(Word):
+    """What a neuron, and each copy of it, has by itself: it reads it nowhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class Running(Own):
+    """Its sum of the passes before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Own):
     """A number other than zero."""
 
     @classmethod
