@@ -9,6 +9,7 @@ inputs in registers of its own, unless they stay long enough where they are.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from codesign.codes import Code
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import FROM_INPUT, Kind, Layer, Network
@@ -16,6 +17,7 @@ from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
 from codesign.resources.rtl.sequence import Sequence
+from codesign.resources.rtl.stored import Passes
 from codesign.resources.rtl.verilog import Module, Writer, value_of
 
 LEVELS_PER_CYCLE = 3
@@ -73,8 +75,8 @@ def _check(layer: Layer, plan: LayerPlan) -> None:
     where = f"layer '{layer.name}' ({layer.kind})"
     if layer.kind not in _KINDS:
         raise ConfigError(f"{where}: RTL is there for {', '.join(sorted(_KINDS))}")
-    if layer.reuse_factor != 1:
-        raise ConfigError(f"{where}: RTL is there for reuse factor 1")
+    if plan.parameters is not Code.NONE:
+        raise ConfigError(f"{where}: RTL is there for stored parameters without a code, not in {plan.parameters}")
     if layer.kind is Kind.CONCATENATE and layer.pixels != 1:
         raise ConfigError(f"{where}: RTL is there for vectors")
     if plan.mechanism is Mechanism.RECOMPUTE and any(plan.hardened_bits):
@@ -212,7 +214,7 @@ class _Design:
             nets["valid"] = self._valid(base + unit.voted_cycle)
         if self.taps:
             bits = unit.copied_bits + sequence.step_bits
-            seen = base - sequence.several + sequence.lead + unit.voted_cycle
+            seen = base - sequence.several + sequence.lead + unit.summed_cycle
             nets["strike"] = self.writer.delayed(self.writer.input(f"{name}_strike", bits), bits, seen)
         for port, width in (("flag", 1), ("count", COUNTER_BITS)):
             self.writer.output(f"{name}_{port}", width, f"{name}_{port}_net")
@@ -235,14 +237,20 @@ class UnitWriter:
     def __init__(self, sequence: Sequence, plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool) -> None:
         self.sequence, self.layer, self.plan, self.taps = sequence, sequence.layer, plan, taps
         self.cycle_of = cycle_of
-        self.strike, self._tapped = "", 0
-        every = [arithmetic(self.layer, j, sequence.source) for j in range(self.layer.neurons)]
-        width = self.layer.acc.width
-        self.neurons = [
-            Neuron(words, plan, width - bits, width, cycle_of)
-            for words, bits in zip(every, plan.hardened_bits, strict=True)
+        self.strike, self._tapped, self._named = "", 0, set[str]()
+        self.passes = Passes(sequence, cycle_of) if self.layer.reuse_factor > 1 else None
+        self.neurons = self._made(plan.hardened_bits)
+        self.depth = max(neuron.words.level for neuron in self.neurons)
+
+    def _made(self, hardened: tuple[int, ...]) -> list[Neuron]:
+        if self.passes:
+            return self.passes.neurons(self.plan, hardened)
+        width, source = self.layer.acc.width, self.sequence.source
+        every = [arithmetic(self.layer, j, source) for j in range(self.layer.neurons)]
+        return [
+            Neuron(words, self.plan, width - bits, width, self.cycle_of)
+            for words, bits in zip(every, hardened, strict=True)
         ]
-        self.depth = max(words.level for words in every)
 
     @property
     def protected(self) -> bool:
@@ -258,6 +266,11 @@ class UnitWriter:
         return self.cycle_of(self.depth + self.protected)
 
     @property
+    def summed_cycle(self) -> int:
+        """When neurons and copies give their sums. A running sum is needed again in the next cycle."""
+        return self.cycle_of(self.depth) if self.passes else self.voted_cycle
+
+    @property
     def level(self) -> int:
         return self.depth + self.protected + (self.layer.acc != self.layer.result)
 
@@ -269,7 +282,9 @@ class UnitWriter:
             writer.input("guard", 3)
             writer.input("clear", 1)
             if self.taps:
-                self.strike = sequence.struck(writer, self.copied_bits, self.voted_cycle)
+                self.strike = sequence.struck(writer, self.copied_bits, self.summed_cycle)
+        if self.passes:
+            self.passes.begin(writer)
         for j, neuron in enumerate(self.neurons):
             self._neuron(writer, j, neuron)
         results = sequence.collect(writer, self._casts(writer), self.cycle_of(self.level))
@@ -292,50 +307,69 @@ class UnitWriter:
         wires = writer.body
         width, cut = neuron.width, neuron.cut
         reads = {o.port: self._operand(j, o.port) for o in neuron.words.inputs}
-        once = neuron.once(self.voted_cycle)
+        once = neuron.once(self.summed_cycle)
         if not neuron.hardened:
             wires.append(f"wire [{width - 1}:0] n{j};")
-            writer.instance(once, f"n{j}_neuron", **reads, y=f"n{j}")
+            writer.instance(once, f"n{j}_neuron", **reads, **self._running(writer, j, f"n{j}", width), y=f"n{j}")
             return
-        copy = neuron.copy(self.voted_cycle)
+        copy = neuron.copy(self.summed_cycle)
         nets = {port: f"n{j}_{port}" for port in neuron.ports}
         wires += [f"wire [{bits - 1}:0] n{j}_{port};" for port, bits in neuron.ports.items()]
-        low = {"y": f"n{j}_low"} if cut else {}
+        low = {}
         if cut:
             wires.append(f"wire [{cut - 1}:0] n{j}_low;")
+            low = {**self._running(writer, j, f"n{j}_low", cut), "y": f"n{j}_low"}
         writer.instance(once, f"n{j}_shared", **reads, **nets, **low)
         votes: dict[str, str] = {}
         for r in range(self.plan.mechanism.copies):
             wires.append(f"wire [{width - cut - 1}:0] n{j}_y{r};")
-            writer.instance(copy, f"n{j}_copy{r}", guard=f"guard[{r}]", **nets, y=f"n{j}_y{r}")
-            votes[f"a{r}"] = f"n{j}_y{r}" + self._strike(width - cut)
+            given = self._struck(writer, f"n{j}_y{r}", width - cut)
+            own = self._running(writer, j, given, width - cut)
+            writer.instance(copy, f"n{j}_copy{r}", guard=f"guard[{r}]", **nets, **own, y=f"n{j}_y{r}")
+            votes[f"a{r}"] = writer.delayed(given, width - cut, self.voted_cycle - self.summed_cycle)
         self._vote(writer, j, neuron, votes)
 
-    def _strike(self, bits: int) -> str:
+    def _running(self, writer: Writer, j: int, net: str, bits: int) -> dict[str, str]:
+        """Where a sum that goes on in the next pass reads what it was."""
+        if not self.passes:
+            return {}
+        # Among the nets of the neuron that its copies share: for those who look for what they do not.
+        first = f"n{j}_c{len(self.neurons[j].crossing)}"
+        if first not in self._named:
+            self._named.add(first)
+            writer.wire(first, 1, self.sequence.at(writer, "first", self.summed_cycle))
+        return {"run": writer.delayed(net, bits, 1), "first": first}
+
+    def _struck(self, writer: Writer, net: str, bits: int) -> str:
+        """What a copy gives, with taps as it is struck."""
         if not self.taps:
-            return ""
+            return net
         first, self._tapped = self._tapped, self._tapped + bits
-        return f" ^ {self.strike}[{self._tapped - 1}:{first}]"
+        return writer.wire(f"{net}_struck", bits, f"{net} ^ {self.strike}[{self._tapped - 1}:{first}]")
 
     def _vote(self, writer: Writer, j: int, neuron: Neuron, votes: dict[str, str]) -> None:
         width, cut = neuron.width, neuron.cut
         whole = self.plan.mechanism is Mechanism.DMR
+        low = writer.delayed(f"n{j}_low", cut, self.voted_cycle - self.summed_cycle) if cut else ""
         voter = voter_module(self.plan.mechanism, width - cut, cut if whole else 0)
         bits = width if whole else width - cut
         writer.body += [f"wire n{j}_differ;", f"wire [{bits - 1}:0] n{j}_voted;"]
         if whole and cut:
-            votes = {**votes, "low": f"n{j}_low"}
+            votes = {**votes, "low": low}
         writer.instance(voter, f"n{j}_voter", **votes, y=f"n{j}_voted", differ=f"n{j}_differ")
-        joined = f"{{n{j}_voted, n{j}_low}}" if cut and not whole else f"n{j}_voted"
+        joined = f"{{n{j}_voted, {low}}}" if cut and not whole else f"n{j}_voted"
         writer.wire(f"n{j}", width, joined)
 
     def _operand(self, neuron: int, port: str) -> str:
-        return self.sequence.operand(neuron, int(port.removeprefix("x")))
+        return f"n{neuron}_{port}" if self.passes else self.sequence.operand(neuron, int(port.removeprefix("x")))
 
     def _casts(self, writer: Writer) -> list[str]:
         """The results of a pixel."""
-        layer, cycles = self.layer, self.cycle_of(self.level) - self.voted_cycle
-        sums = [writer.delayed(f"n{j}", layer.acc.width, cycles) for j in range(layer.neurons)]
+        layer, cycle = self.layer, self.cycle_of(self.level)
+        sums = []
+        for j, neuron in enumerate(self.neurons):
+            since = self.voted_cycle if neuron.hardened else self.summed_cycle
+            sums.append(writer.delayed(f"n{j}", layer.acc.width, cycle - since))
         if layer.acc != layer.result:
             part = cast_module(layer.acc, layer.result)
             for j, net in enumerate(sums):

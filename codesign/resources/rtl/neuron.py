@@ -59,7 +59,7 @@ def arithmetic(layer: Layer, neuron: int, source: FixedPoint) -> Arithmetic:
         leaves.append(product)
         if product is not None:
             inputs.append(operand)
-    total = _positive(summed(leaves, limit), limit)
+    total = positive(summed(leaves, limit), limit)
     return Arithmetic(tuple(inputs), tuple(leaf for leaf in leaves if leaf is not None), total)
 
 
@@ -70,13 +70,13 @@ def _product(operand: Operand, weight: int, shift: int, limit: Bounds) -> Word |
     if product is None or product.lowest + shift >= limit.top:
         return None
     if shift < 0:  # rounding down needs the number itself
-        product = _positive(product, Bounds.of_bits(room))
+        product = positive(product, Bounds.of_bits(room))
         assert product is not None
     leaf = moved(product, shift)
     return None if leaf.bounds == Bounds(0, 0) else leaf
 
 
-def _positive(word: Word | None, limit: Bounds) -> Word | None:
+def positive(word: Word | None, limit: Bounds) -> Word | None:
     """A word that stands for itself: zero minus it, if it stood for its negative."""
     if word is None or not word.minus:
         return word
