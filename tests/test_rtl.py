@@ -15,7 +15,7 @@ from codesign.errors import ConfigError
 from codesign.faults import FaultArray, Target, fault_array
 from codesign.fixed import FixedPoint, Ints, Overflow, Rounding
 from codesign.network import Kind, Layer, Network, Parameter, adder_spans, forward
-from codesign.protection import Mechanism, ProtectionPlan, Scope
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.rtl import Rtl, rtl
 
 VECTORS = 48
@@ -85,26 +85,43 @@ def struck(network: Network, plan: ProtectionPlan, design: Rtl) -> tuple[FaultAr
     Of a layer that is used several times it strikes one step.
     """
     generator, rows = np.random.default_rng(0), []
-    ports = {f"{name}_strike": [0] * VECTORS for name in design.hardened}
+    protected = design.hardened | design.recomputed
+    ports = {f"{name}_strike": [0] * VECTORS for name in protected}
     for sample in range(VECTORS if ports else 0):
-        name = list(design.hardened)[sample % len(design.hardened)]
+        name = list(protected)[sample % len(protected)]
         index = [layer.name for layer in network.layers].index(name)
         layer, copies = network.layers[index], plan.of_layer(network.layers[index]).mechanism.copies
         places = [
             (neuron, copy, bit)
             for neuron, hardened in enumerate(plan.of_layer(layer).hardened_bits)
-            if hardened and neuron in design.hardened[name]
+            if hardened and neuron in protected[name]
             for copy in range(copies)
             for bit in range(layer.acc.width - hardened, layer.acc.width)
         ]
         place = int(generator.integers(len(places)))
         neuron, copy, bit = places[place]
-        step = int(generator.integers(layer.steps))
-        ports[f"{name}_strike"][sample] = 1 << place | step << len(places)
-        spans = adder_spans(layer.per_pass)
+        again = name in design.recomputed
+        per_pass, step, clock = struck_step(layer, plan.of_layer(layer), neuron, copy if again else 0, generator)
+        ports[f"{name}_strike"][sample] = 1 << place | clock << len(places)
+        spans = adder_spans(per_pass)
         last = int(np.argmax(spans[:, 1] - spans[:, 0]))
         rows.append((index, Target.ACCUMULATOR, neuron, last, copy, bit, sample, step))
     return fault_array(rows), ports
+
+
+def struck_step(
+    layer: Layer, plan: LayerPlan, neuron: int, again: int, generator: np.random.Generator
+) -> tuple[int, int, int]:
+    """Products of a pass, step of a fault, and step of the layer, in a pass of the first computation or a later one."""
+    lines = [j for j, hardened in enumerate(plan.hardened_bits) if hardened]
+    recomputes = plan.mechanism is Mechanism.RECOMPUTE
+    period = layer.reuse_factor + (2 * len(lines) * plan.unit_passes(layer) if recomputes else 0)
+    passes, per_pass, before = layer.reuse_factor, layer.per_pass, 0
+    if again:
+        passes, per_pass = plan.unit_passes(layer), plan.dot_size
+        before = layer.reuse_factor + ((again - 1) * len(lines) + lines.index(neuron)) * passes
+    pixel, number = int(generator.integers(layer.pixels)), int(generator.integers(passes))
+    return per_pass, pixel * passes + number, pixel * period + before + number
 
 
 def job(network: Network, plan: ProtectionPlan, levels: int) -> tuple[Job, ReferenceSimulator, FaultArray]:
@@ -113,14 +130,17 @@ def job(network: Network, plan: ProtectionPlan, levels: int) -> tuple[Job, Refer
     faults, strikes = struck(network, plan, design)
     entering = {"x": packed(inputs, network.input_type), "guard": [0] * VECTORS, **strikes}
     last = network.layers[-1]
-    leaving = {"y": last.n_out * last.result.width, **{f"{name}_count": 16 for name in design.hardened}}
+    leaving = {
+        "y": last.n_out * last.result.width,
+        **{f"{name}_count": 16 for name in design.hardened | design.recomputed},
+    }
     return Job(design, entering, leaving), ReferenceSimulator(network, plan, inputs), faults
 
 
 def compare(designs: list[Design], folder: Path) -> None:
     """All designs in one simulator, twice: without faults (also against the golden model), and struck."""
     made, count = [job(*design) for design in designs], len(designs)
-    assert sum(bool(one.design.hardened) for one, _, _ in made) > count // 2
+    assert sum(bool(one.design.hardened or one.design.recomputed) for one, _, _ in made) > count // 2
     assert len({one.design.latency for one, _, _ in made}) > 3
     quiet = [
         replace(one, inputs={port: [0] * VECTORS if "strike" in port else v for port, v in one.inputs.items()})
@@ -140,7 +160,7 @@ def compare(designs: list[Design], folder: Path) -> None:
         expected = reference.run_flagged(faults)
         assert outputs(hit) == expected.logits.tolist(), network.name
         names = [layer.name for _, layer in network.compute_layers()]
-        for name in one.design.hardened:
+        for name in one.design.hardened | one.design.recomputed:
             flags = expected.corrected | expected.detected
             raised = int(flags[:, names.index(name)].sum())
             assert hit[-1][f"{name}_count"] == raised

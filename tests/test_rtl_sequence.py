@@ -95,3 +95,14 @@ def test_some_units_in_passes_have_the_networks_integers(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_many_units_in_passes_have_the_networks_integers(tmp_path: Path) -> None:
     compare(drawn(60, designs(reuse=True)), tmp_path)
+
+
+@pytest.mark.cxx
+def test_some_recomputed_neurons_have_the_networks_integers(tmp_path: Path) -> None:
+    compare(drawn(12, designs((Mechanism.RECOMPUTE,), reuse=True)), tmp_path)
+
+
+@pytest.mark.cxx
+@pytest.mark.slow
+def test_many_recomputed_neurons_have_the_networks_integers(tmp_path: Path) -> None:
+    compare(drawn(60, designs((Mechanism.RECOMPUTE,), reuse=True)), tmp_path)

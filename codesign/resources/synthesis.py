@@ -102,10 +102,15 @@ def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
 
 
 def _cause(instance: str) -> str:
-    """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does."""
+    """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does.
+
+    The choice of the operands of a unit that recomputes stands in the layer's own module and counts as its function.
+    """
     part = instance.rsplit("_", 1)[-1]
     if part == "status":
         return "status"
     if part == "voter":
         return "voters"
+    if instance.startswith("again_"):
+        return "replicas"
     return "replicas" if part.startswith("copy") and part != "copy0" else "function"

@@ -16,6 +16,7 @@ from codesign.network import FROM_INPUT, Kind, Layer, Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
+from codesign.resources.rtl.recompute import SharedUnit, extra_steps, recomputed
 from codesign.resources.rtl.sequence import Sequence
 from codesign.resources.rtl.stored import Passes
 from codesign.resources.rtl.verilog import Module, Writer, value_of
@@ -29,13 +30,15 @@ class Rtl:
 
     Ports: `clk`, `clear` of flags and counters, `valid`, `guard` (one bit a copy, zero in operation), `x` with value k
     in the bits [k * width, (k + 1) * width); `y` in the same way, `ready`, and for each protected layer its flag and
-    its counter. By a layer's name: `layers` are the modules, `hardened` the neurons that have copies.
+    its counter. By a layer's name: `layers` are the modules, `hardened` the neurons that have copies, `recomputed`
+    those that a unit computes again.
     """
 
     top: Module
     latency: int
     ii: int
     hardened: dict[str, tuple[int, ...]]
+    recomputed: dict[str, tuple[int, ...]]
     layers: dict[str, Module]
 
 
@@ -79,8 +82,6 @@ def _check(layer: Layer, plan: LayerPlan) -> None:
         raise ConfigError(f"{where}: RTL is there for stored parameters without a code, not in {plan.parameters}")
     if layer.kind is Kind.CONCATENATE and layer.pixels != 1:
         raise ConfigError(f"{where}: RTL is there for vectors")
-    if plan.mechanism is Mechanism.RECOMPUTE and any(plan.hardened_bits):
-        raise ConfigError(f"{where}: RTL is there for tmr and dmr, not for recompute")
     if plan.scope is Scope.MAC and any(plan.hardened_bits):
         raise ConfigError(f"{where}: RTL is there for scope adder, not for mac")
 
@@ -97,8 +98,10 @@ class _Design:
         self.writer = Writer("top")
         self.layers: dict[str, Module] = {}
         self.hardened: dict[str, tuple[int, ...]] = {}
+        self.recomputed: dict[str, tuple[int, ...]] = {}
         self.sequences = {
-            layer.name: Sequence(layer, network.input_of(index)) for index, layer in network.compute_layers()
+            layer.name: Sequence(layer, network.input_of(index), extra_steps(layer, plan.of_layer(layer)))
+            for index, layer in network.compute_layers()
         }
         self.ii = max((sequence.cycles for sequence in self.sequences.values()), default=1)
 
@@ -116,7 +119,7 @@ class _Design:
         found = self._registered(buses[len(network.layers) - 1])
         writer.output("y", found.bits, found.net)
         writer.output("ready", 1, self._valid(found.base))
-        return Rtl(writer.done(f"{network.name}_top"), found.base, self.ii, self.hardened, self.layers)
+        return Rtl(writer.done(f"{network.name}_top"), found.base, self.ii, self.hardened, self.recomputed, self.layers)
 
     # ---------------------------------------------------------------- time
 
@@ -199,12 +202,13 @@ class _Design:
         if sequence.several:
             nets["start"] = self._valid(bus.base - 1)
         if unit.protected:
-            self.hardened[layer.name] = tuple(j for j, neuron in enumerate(unit.neurons) if neuron.hardened)
+            copied = tuple(j for j, neuron in enumerate(unit.neurons) if neuron.hardened)
+            (self.recomputed if unit.again else self.hardened)[layer.name] = recomputed(plan) or copied
             nets |= self._protection(layer.name, unit, bus.base)
         net = self._instance(layer, unit.write(), nets)
         if not sequence.several:
             return _Bus(net, layer.result, layer.n_out, bus.base, unit.level, bus.hold)
-        base = bus.base + sequence.cycles + sequence.lead + self._cycle_of(unit.level)
+        base = bus.base + sequence.cycles + sequence.lead + unit.result_cycle
         return _Bus(net, layer.result, layer.n_out, base, hold=sequence.hold(self.ii))
 
     def _protection(self, name: str, unit: "UnitWriter", base: int) -> dict[str, str]:
@@ -214,7 +218,7 @@ class _Design:
             nets["valid"] = self._valid(base + unit.voted_cycle)
         if self.taps:
             bits = unit.copied_bits + sequence.step_bits
-            seen = base - sequence.several + sequence.lead + unit.summed_cycle
+            seen = base - sequence.several + sequence.lead + unit.struck_cycle
             nets["strike"] = self.writer.delayed(self.writer.input(f"{name}_strike", bits), bits, seen)
         for port, width in (("flag", 1), ("count", COUNTER_BITS)):
             self.writer.output(f"{name}_{port}", width, f"{name}_{port}_net")
@@ -237,10 +241,13 @@ class UnitWriter:
     def __init__(self, sequence: Sequence, plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool) -> None:
         self.sequence, self.layer, self.plan, self.taps = sequence, sequence.layer, plan, taps
         self.cycle_of = cycle_of
-        self.strike, self._tapped, self._named = "", 0, set[str]()
+        self.strike, self._tapped = "", 0
+        self._own: list[str] = []
         self.passes = Passes(sequence, cycle_of) if self.layer.reuse_factor > 1 else None
-        self.neurons = self._made(plan.hardened_bits)
+        again = recomputed(plan)
+        self.neurons = self._made((0,) * self.layer.neurons if again else plan.hardened_bits)
         self.depth = max(neuron.words.level for neuron in self.neurons)
+        self.again = SharedUnit(sequence, plan, cycle_of, cycle_of(self.depth)) if again else None
 
     def _made(self, hardened: tuple[int, ...]) -> list[Neuron]:
         if self.passes:
@@ -254,21 +261,34 @@ class UnitWriter:
 
     @property
     def protected(self) -> bool:
-        return any(neuron.hardened for neuron in self.neurons)
+        return self.again is not None or any(neuron.hardened for neuron in self.neurons)
 
     @property
     def copied_bits(self) -> int:
         """What the copies of all neurons give."""
+        if self.again:
+            return self.plan.mechanism.copies * sum(self.plan.hardened_bits)
         return self.plan.mechanism.copies * sum(n.width - n.cut for n in self.neurons if n.hardened)
 
     @property
     def voted_cycle(self) -> int:
-        return self.cycle_of(self.depth + self.protected)
+        return self.again.voted_cycle if self.again else self.cycle_of(self.depth + self.protected)
 
     @property
     def summed_cycle(self) -> int:
         """When neurons and copies give their sums. A running sum is needed again in the next cycle."""
-        return self.cycle_of(self.depth) if self.passes else self.voted_cycle
+        return self.cycle_of(self.depth) if self.passes or self.again else self.voted_cycle
+
+    @property
+    def struck_cycle(self) -> int:
+        return self.again.struck_cycle if self.again else self.summed_cycle
+
+    @property
+    def result_cycle(self) -> int:
+        """When a pixel's results are there."""
+        if self.again:
+            return self.again.voted_cycle + self.cycle_of(1 + (self.layer.acc != self.layer.result))
+        return self.cycle_of(self.level)
 
     @property
     def level(self) -> int:
@@ -282,16 +302,29 @@ class UnitWriter:
             writer.input("guard", 3)
             writer.input("clear", 1)
             if self.taps:
-                self.strike = sequence.struck(writer, self.copied_bits, self.summed_cycle)
+                self.strike = sequence.struck(writer, self.copied_bits, self.struck_cycle)
         if self.passes:
             self.passes.begin(writer)
         for j, neuron in enumerate(self.neurons):
             self._neuron(writer, j, neuron)
-        results = sequence.collect(writer, self._casts(writer), self.cycle_of(self.level))
+        sums, flags = self._sums(writer)
+        results = sequence.collect(writer, self._casts(writer, sums), self.result_cycle)
         writer.output("y", layer.n_out * layer.result.width, results)
-        if self.protected:
-            self._status(writer, [f"n{j}_differ" for j, neuron in enumerate(self.neurons) if neuron.hardened])
+        if flags:
+            self._status(writer, flags)
         return writer
+
+    def _sums(self, writer: Writer) -> tuple[list[str], list[str]]:
+        """The voted sums in the cycle of the results, and the flags in that of the votes."""
+        width = self.layer.acc.width
+        if self.again:
+            voted, flags = self.again.write(writer, self._own, self.strike, self.copied_bits)
+            return [writer.delayed(net, width, self.result_cycle - self.voted_cycle) for net in voted], flags
+        sums = []
+        for j, neuron in enumerate(self.neurons):
+            since = self.voted_cycle if neuron.hardened else self.summed_cycle
+            sums.append(writer.delayed(f"n{j}", width, self.result_cycle - since))
+        return sums, [f"n{j}_differ" for j, neuron in enumerate(self.neurons) if neuron.hardened]
 
     def _status(self, writer: Writer, flags: list[str]) -> None:
         flags, valid = self.sequence.raised(writer, flags, self.voted_cycle)
@@ -308,9 +341,16 @@ class UnitWriter:
         width, cut = neuron.width, neuron.cut
         reads = {o.port: self._operand(j, o.port) for o in neuron.words.inputs}
         once = neuron.once(self.summed_cycle)
+        if self.passes:
+            writer.wire(self._first(j), 1, self.sequence.at(writer, "first", self.summed_cycle))
         if not neuron.hardened:
             wires.append(f"wire [{width - 1}:0] n{j};")
-            writer.instance(once, f"n{j}_neuron", **reads, **self._running(writer, j, f"n{j}", width), y=f"n{j}")
+            given = f"n{j}"
+            if self.again:
+                given = self.again.strike_own(writer, given, j, self.strike, self.copied_bits)
+                self._own.append(given)
+            own = self._running(writer, j, given, width)
+            writer.instance(once, f"n{j}_neuron", **reads, **own, y=f"n{j}")
             return
         copy = neuron.copy(self.summed_cycle)
         nets = {port: f"n{j}_{port}" for port in neuron.ports}
@@ -333,12 +373,11 @@ class UnitWriter:
         """Where a sum that goes on in the next pass reads what it was."""
         if not self.passes:
             return {}
-        # Among the nets of the neuron that its copies share: for those who look for what they do not.
-        first = f"n{j}_c{len(self.neurons[j].crossing)}"
-        if first not in self._named:
-            self._named.add(first)
-            writer.wire(first, 1, self.sequence.at(writer, "first", self.summed_cycle))
-        return {"run": writer.delayed(net, bits, 1), "first": first}
+        return {"run": writer.delayed(net, bits, 1), "first": self._first(j)}
+
+    def _first(self, j: int) -> str:
+        """A net named as those are that a neuron's copies share: they may read the same one."""
+        return f"n{j}_c{len(self.neurons[j].crossing)}"
 
     def _struck(self, writer: Writer, net: str, bits: int) -> str:
         """What a copy gives, with taps as it is struck."""
@@ -363,13 +402,9 @@ class UnitWriter:
     def _operand(self, neuron: int, port: str) -> str:
         return f"n{neuron}_{port}" if self.passes else self.sequence.operand(neuron, int(port.removeprefix("x")))
 
-    def _casts(self, writer: Writer) -> list[str]:
+    def _casts(self, writer: Writer, sums: list[str]) -> list[str]:
         """The results of a pixel."""
-        layer, cycle = self.layer, self.cycle_of(self.level)
-        sums = []
-        for j, neuron in enumerate(self.neurons):
-            since = self.voted_cycle if neuron.hardened else self.summed_cycle
-            sums.append(writer.delayed(f"n{j}", layer.acc.width, cycle - since))
+        layer = self.layer
         if layer.acc != layer.result:
             part = cast_module(layer.acc, layer.result)
             for j, net in enumerate(sums):

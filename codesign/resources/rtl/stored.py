@@ -145,7 +145,7 @@ class PassNeuron(Neuron):
 def rom_module(lines: Sequence[int], width: int) -> Module:
     """`y` is one of several constants."""
     writer = Writer("rom")
-    bits = bits_for(len(lines))
+    bits = max(bits_for(len(lines)), 1)
     line = writer.input("line", bits)
     size = 1 << bits
     for k in range(width):
