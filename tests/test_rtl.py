@@ -141,7 +141,7 @@ def compare(designs: list[Design], folder: Path) -> None:
     """All designs in one simulator, twice: without faults (also against the golden model), and struck."""
     made, count = [job(*design) for design in designs], len(designs)
     assert sum(bool(one.design.hardened or one.design.recomputed) for one, _, _ in made) > count // 2
-    assert len({one.design.latency for one, _, _ in made}) > 3
+    assert len({one.design.latency for one, _, _ in made}) > min(count - 1, 3)
     quiet = [
         replace(one, inputs={port: [0] * VECTORS if "strike" in port else v for port, v in one.inputs.items()})
         for one, _, _ in made

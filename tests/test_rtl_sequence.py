@@ -9,9 +9,15 @@ from networks import SEEDS, divisors, fixed_points, layer_plans, random_raw, res
 from test_rtl import Design, compare, drawn
 
 from codesign.codes import Code
+from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Overflow, Rounding
 from codesign.network import Kind, Layer, Network, Parameter, Shape
-from codesign.protection import Mechanism, ProtectionPlan, Scope
+from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
+from codesign.resources.estimate import EstimatePolicy, estimate
+from codesign.resources.netlist import Netlist
+from codesign.resources.redundancy import check_redundancy
+from codesign.resources.rtl import rtl
+from codesign.resources.synthesis import synthesise
 
 COPIED = (Mechanism.TMR, Mechanism.DMR)
 WRAPPED = {"rounding": st.just(Rounding.TRN), "overflow": st.just(Overflow.WRAP)}
@@ -75,34 +81,124 @@ def _layer(draw: st.DrawFn, name: str, shape: Shape, source: FixedPoint, first: 
     return Layer.depthwise(name, shape, *parameters(*kernel, shape[-1]), *types, **slide)
 
 
+def small_cnn(shape: Shape, channels: tuple[int, int], reuse: int = 1) -> Network:
+    """Two convolutions, each with a ReLU, and a dense layer of ten neurons."""
+    generator = np.random.default_rng(8)
+    weights, biases, accumulator = FixedPoint(4, 1), FixedPoint(5, 2), FixedPoint(14, 7)
+    hidden = FixedPoint(5, 2, False, Rounding.RND, Overflow.SAT)
+
+    def parameters(*sizes: int) -> tuple[Parameter, Parameter]:
+        return (
+            Parameter(random_raw(weights, sizes, generator), weights),
+            Parameter(random_raw(biases, sizes[-1:], generator), biases),
+        )
+
+    slide = {"padding": "same", "reuse_factor": reuse}
+    first = Layer.conv("conv0", shape, *parameters(3, 3, shape[-1], channels[0]), accumulator, **slide)
+    second = Layer.conv(
+        "conv1", first.out_shape, *parameters(3, 3, channels[0], channels[1]), accumulator, strides=(2, 2), **slide
+    )
+    relus = [Layer.relu(f"relu{k}", conv.out_shape, hidden) for k, conv in enumerate((first, second))]
+    last = Layer.dense("fc", *parameters(second.n_out, 10), FixedPoint(16, 9), reuse_factor=reuse)
+    return Network("cnn", FixedPoint(5, 1, False), (first, relus[0], second, relus[1], last), shape)
+
+
+# ---------------------------------------------------------------- integers
+
+
 @pytest.mark.cxx
 def test_some_convolutions_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(12, designs()), tmp_path)
+    compare(drawn(8, designs()), tmp_path)
 
 
 @pytest.mark.cxx
 @pytest.mark.slow
 def test_many_convolutions_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(60, designs()), tmp_path)
+    compare(drawn(30, designs()), tmp_path)
 
 
 @pytest.mark.cxx
 def test_some_units_in_passes_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(12, designs(reuse=True)), tmp_path)
+    compare(drawn(8, designs(reuse=True)), tmp_path)
 
 
 @pytest.mark.cxx
 @pytest.mark.slow
 def test_many_units_in_passes_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(60, designs(reuse=True)), tmp_path)
+    compare(drawn(30, designs(reuse=True)), tmp_path)
 
 
 @pytest.mark.cxx
 def test_some_recomputed_neurons_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(12, designs((Mechanism.RECOMPUTE,), reuse=True)), tmp_path)
+    compare(drawn(8, designs((Mechanism.RECOMPUTE,), reuse=True)), tmp_path)
 
 
 @pytest.mark.cxx
 @pytest.mark.slow
 def test_many_recomputed_neurons_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(60, designs((Mechanism.RECOMPUTE,), reuse=True)), tmp_path)
+    compare(drawn(30, designs((Mechanism.RECOMPUTE,), reuse=True)), tmp_path)
+
+
+@pytest.mark.cxx
+@pytest.mark.slow
+def test_a_network_for_images_of_digits_has_its_integers(tmp_path: Path) -> None:
+    network = small_cnn((8, 8, 1), (3, 4))
+    bits = {layer.name: np.full(layer.neurons, 6) for _, layer in network.compute_layers()}
+    compare([(network, ProtectionPlan.of(network, bits), 3)], tmp_path)
+
+
+# ---------------------------------------------------------------- cycles
+
+
+def test_the_interval_is_the_estimates() -> None:
+    for mechanisms in (COPIED, (Mechanism.RECOMPUTE,)):
+        intervals = set()
+        for network, plan, levels in drawn(40, designs(mechanisms, reuse=True)):
+            design = rtl(network, plan, levels)
+            assert design.ii == estimate(network, plan).report.ii, network.name
+            intervals.add(design.ii)
+        assert len(intervals) > 8
+
+
+@pytest.mark.parametrize(("reuse", "mechanism"), [(1, Mechanism.TMR), (3, Mechanism.TMR), (3, Mechanism.RECOMPUTE)])
+def test_the_latency_is_the_estimates_and_what_it_leaves_out(reuse: int, mechanism: Mechanism) -> None:
+    """Where a cycle holds any logic: a register for each window, for the network's input and for recomputed sums."""
+    network = small_cnn((4, 4, 1), (2, 3), reuse)
+    like = LayerPlan("", (), mechanism, dot_size=2 if mechanism is Mechanism.RECOMPUTE else 0)
+    plan = ProtectionPlan.uniform(network, 5, like)
+    a_cycle_ns = 1000.0
+    levels = EstimatePolicy().levels_per_cycle(a_cycle_ns)
+    expected = estimate(network, plan, clock_ns=a_cycle_ns).report.latency_cycles
+    # In a layer that recomputes: its operands and its sums; the window's cycle is among those.
+    registers = 3 * 2 if mechanism is Mechanism.RECOMPUTE else 2
+    assert rtl(network, plan, levels).latency == expected + 1 + registers
+
+
+# ---------------------------------------------------------------- what is not there, and redundancy
+
+
+def test_what_has_no_rtl_in_passes_is_refused_by_name() -> None:
+    weights, source = Parameter(np.ones((2, 1), np.int64), FixedPoint(4, 4)), FixedPoint(4, 4)
+    bias = Parameter(np.zeros(1, np.int64), source)
+    for accumulator, code, message in (
+        (FixedPoint(8, 8, overflow=Overflow.SAT), Code.NONE, "layer 'fc'.*truncate and wrap"),
+        (FixedPoint(8, 8), Code.PARITY, "layer 'fc'.*without a code.*parity"),
+    ):
+        layer = Layer.dense("fc", weights, bias, accumulator, reuse_factor=2)
+        plan = ProtectionPlan((LayerPlan("fc", (0,), parameters=code),))
+        with pytest.raises(ConfigError, match=message):
+            rtl(Network("n", source, (layer,), (2,)), plan)
+
+
+def test_copies_of_running_sums_stay_apart_when_mapped(tmp_path: Path) -> None:
+    pytest.importorskip("pyosys", reason="Yosys is not installed: pip install pyosys")
+    generator, weights = np.random.default_rng(3), FixedPoint(3, 1)
+    pair = [Parameter(random_raw(weights, sizes, generator), weights) for sizes in ((2, 2, 2), (2,))]
+    layer = Layer.conv("conv", (3, 2), *pair, FixedPoint(7, 3), padding="same", reuse_factor=2)
+    network = Network("n", FixedPoint(3, 1), (layer,), (3, 2))
+    plan = ProtectionPlan((LayerPlan("conv", (7, 3)),))
+    found = synthesise(network, plan, cache=tmp_path)
+    netlist = Netlist.of(found.modules, found.design.top.name)
+    assert check_redundancy(netlist, found.design, plan) == 2 * 3
+    assert found.report.ii == 6
+    assert 0 < found.layers["conv"].rom < found.layers["conv"].lut

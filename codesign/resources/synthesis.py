@@ -16,11 +16,12 @@ from codesign.resources.rtl import Rtl, rtl
 
 @dataclass
 class Occupied:
-    """Primitives of a layer; LUTs by cause."""
+    """Primitives of a layer; LUTs by cause. `rom` of the LUTs are memories: stored parameters, which are constants."""
 
     lut_by_cause: Counter[str] = field(default_factory=Counter)
     ff: int = 0
     carry: int = 0
+    rom: int = 0
 
     @property
     def lut(self) -> int:
@@ -37,7 +38,7 @@ class Occupied:
 
     def to_json(self) -> dict[str, Any]:
         causes = {cause: self.lut_by_cause[cause] for cause in CAUSES}
-        return {"lut": self.lut, "ff": self.ff, "carry": self.carry, "lut_by_cause": causes}
+        return {"lut": self.lut, "rom": self.rom, "ff": self.ff, "carry": self.carry, "lut_by_cause": causes}
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
         for instance, cell in mapped.netlist["cells"].items():
             if cell["type"] in modules:
                 layer.add(_cause(instance), modules[cell["type"]], modules)
+                if cell["type"].startswith("rom_"):
+                    layer.rom += modules[cell["type"]].lut
         found[name] = layer
     return found
 
