@@ -107,11 +107,6 @@ def small_cnn(shape: Shape, channels: tuple[int, int], reuse: int = 1) -> Networ
 
 
 @pytest.mark.cxx
-def test_some_convolutions_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(drawn(8, designs()), tmp_path)
-
-
-@pytest.mark.cxx
 @pytest.mark.slow
 def test_many_convolutions_have_the_networks_integers(tmp_path: Path) -> None:
     compare(drawn(30, designs()), tmp_path)
