@@ -235,6 +235,7 @@ def layer_plans(
     layer: Layer,
     mechanisms: tuple[Mechanism, ...] = tuple(Mechanism),
     scopes: tuple[Scope, ...] = tuple(Scope),
+    codes: tuple[Code, ...] = tuple(Code),
 ) -> LayerPlan:
     width = layer.acc.width
     bits = st.sampled_from([0, width]) if layer.saturates else st.integers(0, width) | st.just(width)
@@ -242,7 +243,7 @@ def layer_plans(
     mechanism = draw(st.sampled_from([m for m in mechanisms if m in possible_mechanisms(layer)]))
     if not layer.has_weights:
         return LayerPlan(layer.name, hardened, mechanism)
-    code = draw(st.sampled_from(Code)) if layer.reuse_factor > 1 else Code.NONE
+    code = draw(st.sampled_from(codes)) if layer.reuse_factor > 1 else Code.NONE
     if mechanism is Mechanism.RECOMPUTE:
         size = draw(st.integers(1, layer.fan_in))
         return LayerPlan(layer.name, hardened, mechanism, dot_size=size, parameters=code)

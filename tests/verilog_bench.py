@@ -1,4 +1,4 @@
-"""Simulation of Verilog designs by Verilator: one program for many designs, each fed a sample every cycle."""
+"""Simulation of Verilog designs by Verilator: one program for many designs, each fed as often as it takes a sample."""
 
 import subprocess
 import sys
@@ -17,15 +17,17 @@ module bench{number};
   reg [{entering}-1:0] vectors [0:{count}-1];
   reg [{entering}-1:0] now = 0;
   reg valid = 0;
-  integer fed = 0, out;
+  integer fed = 0, waited = 0, out;
   wire [{leaving}-1:0] result;
   wire ready;
   {top} dut (.clk(clk), .clear(1'b0), .valid(valid), .ready(ready), {connections});
   initial begin $readmemh("vectors{number}.hex", vectors); out = $fopen("results{number}.hex", "w"); end
   always @(posedge clk) begin
-    valid <= fed < {count};
-    now <= vectors[fed < {count} ? fed : 0];
-    fed <= fed + 1;
+    waited <= waited == {ii} - 1 ? 0 : waited + 1;
+    valid <= waited == 0 && fed < {count};
+    // What stands at the ports between two samples must not matter; but a guard stays.
+    now <= waited == 0 ? vectors[fed < {count} ? fed : 0] : now ^ {entering}'h{changing:x};
+    if (waited == 0) fed <= fed + 1;
     if (ready) $fdisplay(out, "%h", result);
   end
 endmodule
@@ -63,8 +65,9 @@ class Job:
         raise KeyError(port)
 
     def bench(self, number: int) -> str:
-        slices, place = [], 0
+        slices, place, changing = [], 0, 0
         for port in self.inputs:
+            changing |= (port != "guard") * ((1 << self.width_of(port)) - 1) << place
             slices.append(f".{port}(now[{place + self.width_of(port) - 1}:{place}])")
             place += self.width_of(port)
         at = 0
@@ -73,8 +76,10 @@ class Job:
             at += width
         return BENCH.format(
             number=number,
+            ii=self.design.ii,
             entering=place,
             count=self.count,
+            changing=changing,
             leaving=at,
             top=self.design.top.name,
             connections=", ".join(slices),
@@ -99,14 +104,14 @@ def simulate(jobs: Sequence[Job], folder: Path) -> list[list[dict[str, int]]]:
     for number, job in enumerate(jobs):
         (folder / f"vectors{number}.hex").write_text("".join(f"{vector:x}\n" for vector in job.vectors()))
         modules |= {name: module.text for name, module in job.design.top.every().items()}
-    cycles = max(job.count + job.design.latency for job in jobs) + 8
+    cycles = max(job.count * job.design.ii + job.design.latency for job in jobs) + 8
     benches = [job.bench(number) for number, job in enumerate(jobs)]
     whole = "".join(f"bench{number} b{number}();\n" for number in range(len(jobs)))
     whole = f"module bench;\n{whole}initial begin #{2 * cycles} $finish; end\nendmodule\n"
     (folder / "designs.v").write_text("".join([*modules.values(), *benches, whole]))
     command = [sys.executable, "-m", "verilator", "--binary", "-j", "2", "-Wno-fatal", "-Wno-WIDTH"]
-    # Split files share a precompiled header, which other compiler flags than its own make useless.
-    command += ["--output-split", "0"]
+    # The package leaves out how a header that is compiled beforehand, as large designs have it, is included.
+    command += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "--output-split", "0"]
     command += ["-CFLAGS", "-O0", "--top-module", "bench", "designs.v"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -34,11 +34,12 @@ def count_instances(design: Rtl, modules: Mapping[str, Mapped], plan: Protection
         name = of_layer.layer
         layer = modules[design.layers[name].name].netlist["cells"]
         found = {instance: cell["type"] for instance, cell in layer.items() if _PART.fullmatch(instance)}
+        copies = range(of_layer.mechanism.copies)
         wanted = {
             f"n{neuron}_{part}": of_layer.hardened_bits[neuron]
             for neuron in design.hardened.get(name, ())
-            for part in ("voter", *(f"copy{copy}" for copy in range(of_layer.mechanism.copies)))
-        }
+            for part in ("voter", *(f"copy{copy}" for copy in copies))
+        } | {f"n{neuron}_voter": of_layer.hardened_bits[neuron] for neuron in design.recomputed.get(name, ())}
         if wrong := sorted(found.keys() ^ wanted.keys()):
             state = "is missing" if wrong[0] in wanted else "is not in the plan"
             raise ReportError(f"layer '{name}': {wrong[0]} {state} in the mapped netlist")

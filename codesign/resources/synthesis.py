@@ -18,11 +18,12 @@ from codesign.resources.rtl import Rtl, rtl
 
 @dataclass
 class Occupied:
-    """Primitives of a layer; LUTs by cause."""
+    """Primitives of a layer; LUTs by cause. `rom` of the LUTs are memories: stored parameters, which are constants."""
 
     lut_by_cause: Counter[str] = field(default_factory=Counter)
     ff: int = 0
     carry: int = 0
+    rom: int = 0
 
     @property
     def lut(self) -> int:
@@ -39,7 +40,7 @@ class Occupied:
 
     def to_json(self) -> dict[str, Any]:
         causes = {cause: self.lut_by_cause[cause] for cause in CAUSES}
-        return {"lut": self.lut, "ff": self.ff, "carry": self.carry, "lut_by_cause": causes}
+        return {"lut": self.lut, "rom": self.rom, "ff": self.ff, "carry": self.carry, "lut_by_cause": causes}
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def synthesise(
         dsp=0,
         bram_18k=0,
         latency_cycles=design.latency,
-        ii=1,
+        ii=design.ii,
         clock_ns=float(clock_ns),
         source="yosys",
         tool_version=f"{tool_version()} {family}",
@@ -121,15 +122,22 @@ def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
         for instance, cell in mapped.netlist["cells"].items():
             if cell["type"] in modules:
                 layer.add(_cause(instance), modules[cell["type"]], modules)
+                if cell["type"].startswith("rom_"):
+                    layer.rom += modules[cell["type"]].lut
         found[name] = layer
     return found
 
 
 def _cause(instance: str) -> str:
-    """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does."""
+    """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does.
+
+    The choice of the operands of a unit that recomputes stands in the layer's own module and counts as its function.
+    """
     part = instance.rsplit("_", 1)[-1]
     if part == "status":
         return "status"
     if part == "voter":
         return "voters"
+    if instance.startswith("again_"):
+        return "replicas"
     return "replicas" if part.startswith("copy") and part != "copy0" else "function"

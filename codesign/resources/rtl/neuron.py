@@ -16,6 +16,7 @@ from codesign.resources.rtl.words import (
     Constant,
     Guarded,
     Operand,
+    Own,
     Sum,
     Word,
     adders,
@@ -139,7 +140,7 @@ class Neuron:
     @property
     def _leaf_ports(self) -> dict[str, int]:
         high = View(Writer(""), self.cycle_of, self.cut)
-        spans = {f"h{k}": high.span(leaf) for k, leaf in enumerate(self.words.leaves) if not isinstance(leaf, Constant)}
+        spans = {f"h{k}": high.span(leaf) for k, leaf in enumerate(self.words.leaves) if not isinstance(leaf, Own)}
         return {port: end - start for port, (start, end) in spans.items() if start < end}
 
     @property
@@ -161,18 +162,20 @@ class Neuron:
         writer = Writer("neuron" if not self.hardened else "shared")
         view = View(writer, self.cycle_of)
         for operand in self.words.inputs:
-            view.take(operand, writer.input(operand.port, operand.bounds.top), 0)
+            view.take(operand, writer.input(operand.port, operand.bounds.top), self.cycle_of(operand.level))
         if not self.hardened:
+            self._own(view)
             writer.output("y", self.width, self._bits(view, self.words.total, 0, self.width, cycle))
             return writer.done()
         self._whole(view, self.words.leaves)
         low = View(writer, self.cycle_of, 0, self.cut, dict(view.nets), dict(view.carries))
         if self.cut:
+            self._own(low)
             writer.output("y", self.cut, self._bits(low, self.words.total, 0, self.cut, cycle))
         high = View(writer, self.cycle_of, self.cut)
         for number, leaf in enumerate(self.words.leaves):
             start, end = high.span(leaf)
-            if start < end and not isinstance(leaf, Constant):
+            if start < end and not isinstance(leaf, Own):
                 writer.output(f"h{number}", end - start, view.bits(leaf, start, end, self.cycle_of(leaf.level)))
         for number, adder in enumerate(self.crossing):
             writer.output(f"c{number}", 1, low.carries[id(adder)].name)
@@ -197,8 +200,9 @@ class Neuron:
     def _fed(self, writer: Writer) -> tuple[View, Word | None, list[Word]]:
         """A copy's words on products that all copies share."""
         view = View(writer, self.cycle_of, self.cut)
+        self._own(view)
         for number, leaf in enumerate(self.words.leaves):
-            if not isinstance(leaf, Constant):
+            if not isinstance(leaf, Own):
                 start, end = view.span(leaf)
                 name = writer.input(f"h{number}", end - start) if start < end else ""
                 view.take(leaf, name, self.cycle_of(leaf.level))
@@ -226,6 +230,9 @@ class Neuron:
             for word in made_of(leaf):
                 if isinstance(word, Sum | Assigned | Guarded):
                     view.write(word)
+
+    def _own(self, view: View) -> None:
+        """What it keeps by itself: a plain neuron nothing."""
 
     @staticmethod
     def _bits(view: View, total: Word | None, start: int, end: int, cycle: int) -> str:

@@ -7,6 +7,11 @@ from codesign.files import digest_of
 KEEP = "(* keep_hierarchy *)\n"
 
 
+def value_of(bus: str, k: int, width: int) -> str:
+    """Value k of those side by side in a bus."""
+    return f"{bus}[{(k + 1) * width - 1}:{k * width}]"
+
+
 @dataclass(frozen=True)
 class Module:
     """A finished module. `text` is its Verilog, `parts` the modules that it instantiates, each once."""

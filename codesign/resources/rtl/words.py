@@ -60,7 +60,17 @@ class Operand(Word):
 
 
 @dataclass(frozen=True, eq=False)
-class Constant(Word):
+class Own(Word):
+    """What a neuron, and each copy of it, has by itself: it reads it nowhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class Running(Own):
+    """Its sum of the passes before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Own):
     """A number other than zero."""
 
     @classmethod
@@ -214,9 +224,10 @@ def added(left: Word, right: Word, exact: Bounds, limit: Bounds | None = None) -
     """The sum of two words, of which the range is known to be `exact`; one that leaves the limit wraps.
 
     Of operands of different sign either can be the one subtracted, and the sum's sign is left to what comes next: bits
-    that lie below the other operand pass through, which only those of the minuend can.
+    that lie below the other operand pass through, which only those of the minuend can. A running sum stands second: the
+    choice of its start is then in the adder's LUT, but not in what the carry chain takes directly.
     """
-    first, second = sorted((left, right), key=lambda word: (word.lowest, word.minus))
+    first, second = sorted((left, right), key=lambda word: (word.lowest, word.minus, isinstance(word, Running)))
     subtracts = first.minus != second.minus
     bounds = exact.times(-1) if first.minus else exact
     level = max(left.level, right.level)
