@@ -236,8 +236,9 @@ def test_what_has_no_rtl_is_refused_by_name() -> None:
     bias = Parameter(np.zeros(1, np.int64), FixedPoint(4, 4))
     layer = Layer.dense("fc", weight, bias, FixedPoint(8, 8), reuse_factor=2)
     network = Network("n", FixedPoint(4, 4), (layer,), (2,))
-    with pytest.raises(ConfigError, match="layer 'fc'.*reuse factor 1"):
-        rtl(network, ProtectionPlan())
+    plan = ProtectionPlan((LayerPlan("fc", (3,), scope=Scope.MAC),))
+    with pytest.raises(ConfigError, match="layer 'fc'.*scope mac.*reuse factor 1"):
+        rtl(network, plan)
 
 
 # ---------------------------------------------------------------- what the designs hold

@@ -194,6 +194,6 @@ def test_copies_of_running_sums_stay_apart_when_mapped(tmp_path: Path) -> None:
     plan = ProtectionPlan((LayerPlan("conv", (7, 3)),))
     found = synthesise(network, plan, cache=tmp_path)
     netlist = Netlist.of(found.modules, found.design.top.name)
-    assert check_redundancy(netlist, found.design, plan) == 2 * 3
+    assert check_redundancy(netlist, found.design.hardened, plan) == 2 * 3
     assert found.report.ii == 6
     assert 0 < found.layers["conv"].rom < found.layers["conv"].lut

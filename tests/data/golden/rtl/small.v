@@ -321,13 +321,13 @@ module status_5bce227dfd9b (
 endmodule
 
 (* keep_hierarchy *)
-module layer_405f0a15092a (
+module layer_d1f55c5c4462 (
   input wire clk,
   input wire [35:0] x,
   input wire [2:0] guard,
   input wire [0:0] clear,
-  input wire [0:0] valid,
   output wire [69:0] y,
+  input wire [0:0] valid,
   output wire [0:0] flag,
   output wire [15:0] count
 );
@@ -580,13 +580,13 @@ module status_f526821e398a (
 endmodule
 
 (* keep_hierarchy *)
-module layer_6df7766973a2 (
+module layer_7d482c417bb0 (
   input wire clk,
   input wire [29:0] x,
   input wire [2:0] guard,
   input wire [0:0] clear,
-  input wire [0:0] valid,
   output wire [44:0] y,
+  input wire [0:0] valid,
   output wire [0:0] flag,
   output wire [15:0] count
 );
@@ -641,7 +641,7 @@ module small_top (
   assign fc0_flag = fc0_flag_net;
   assign fc0_count = fc0_count_net;
   wire [69:0] fc0_y;
-  layer_405f0a15092a layer_fc0 (.clk(clk), .x(x), .guard(guard), .clear(clear), .valid(valid_d1), .flag(fc0_flag_net), .count(fc0_count_net), .y(fc0_y));
+  layer_d1f55c5c4462 layer_fc0 (.clk(clk), .x(x), .guard(guard), .clear(clear), .valid(valid_d1), .flag(fc0_flag_net), .count(fc0_count_net), .y(fc0_y));
   wire [29:0] relu0_y;
   layer_162b9e522094 layer_relu0 (.clk(clk), .x0(fc0_y), .y(relu0_y));
   reg [29:0] relu0_y_d1; always @(posedge clk) relu0_y_d1 <= relu0_y;
@@ -651,7 +651,7 @@ module small_top (
   assign fc1_flag = fc1_flag_net;
   assign fc1_count = fc1_count_net;
   wire [44:0] fc1_y;
-  layer_6df7766973a2 layer_fc1 (.clk(clk), .x(relu0_y_d1), .guard(guard), .clear(clear), .valid(valid_d4), .flag(fc1_flag_net), .count(fc1_count_net), .y(fc1_y));
+  layer_7d482c417bb0 layer_fc1 (.clk(clk), .x(relu0_y_d1), .guard(guard), .clear(clear), .valid(valid_d4), .flag(fc1_flag_net), .count(fc1_count_net), .y(fc1_y));
   reg [44:0] fc1_y_d1; always @(posedge clk) fc1_y_d1 <= fc1_y;
   assign y = fc1_y_d1;
   reg [0:0] valid_d5; always @(posedge clk) valid_d5 <= valid_d4;
