@@ -177,7 +177,9 @@ def _shift_adds(
         meant = _times(left + right, source)
         adders = added(words[0:even:2], words[1:even:2], limit, (meant.low, meant.high))
         found = adder_luts(adders, adders.start, adders.sum.top)
-        lut = lut + np.where(_repeated(left, right), 0, found).sum(axis=0)
+        # A single bit meets itself, extended: that is a constant.
+        known = _repeated(left, right) | ((source.width == 1) & (adders.sum.level == 1))
+        lut = lut + np.where(known, 0, found).sum(axis=0)
         for word in (adders.first, adders.second):
             bits = np.where(adders.both, np.minimum(word.top, adders.sum.top) - word.lowest, 0)
             waits += list(zip(bits, word.level, adders.sum.level, strict=True))
