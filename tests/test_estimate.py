@@ -357,7 +357,7 @@ def test_adders_agree_with_a_count_of_the_rtl_s_bits(
     plan = ProtectionPlan.of(network, {"d": np.array(hardened)})
     counted = 0
     for j in range(n_out):
-        bits, total = Bits(), arithmetic(layer, j, source).total
+        bits, total = Bits(), arithmetic(layer, j, (source,)).total
         if total is not None and not isinstance(total, Constant):
             bits.of(total, 0, 24)
         counted += len(bits.luts)

@@ -115,6 +115,9 @@ class View:
         known = word.of.value if isinstance(word.of, Constant) else (1 << self.span(word.of)[1]) - 1
         zeros, ones = ((mask >> start) & ((1 << width) - 1) for mask in (word.mask & known, word.mask & ~known))
         name, bits, guard = self.writer.fresh(), self.bits(word.of, start, end, cycle), f"{{{width}{{guard[0]}}}}"
+        if word.held:
+            self.writer.register(name, width, bits, reset=("guard[0]", ones))
+            return self._keep(word, Net(name, start, end, cycle + 1))
         raised = f" | ({guard} & {width}'d{ones})" if ones else ""  # what is zero anyway
         self.writer.wire(name, width, f"({bits} & ~({guard} & {width}'d{zeros})){raised}")
         return self._keep(word, Net(name, start, end, cycle))

@@ -5,8 +5,9 @@ copy that depends on the guard: what is computed from it is the copy's, whatever
 *gated* if it is a shared one that the guard can make zero, and *raw* if it is shared. Logic on raw nets alone is equal
 in all copies, and of gated ones alone it can be: a tool makes it once and gates what it gives. So of the two operands
 of an adder, bit by bit, one is guarded where neither is own and both are raw or both gated; and a raw net is guarded
-before a register, a rounding or an overflow's choice, and where it is a bit of the result. A guard on an adder's second
-operand costs nothing: it is in the adder's LUT. (An exclusive or with the guard instead would be taken apart.)
+before a rounding or an overflow's choice, and where it is a bit of the result; in a register, which the guard resets. A
+guard on an adder's second operand or at a register's reset costs no LUT. (An exclusive or with the guard instead would
+be taken apart.)
 
 Adders below `_CHAIN_BITS` bits become plain logic. A neuron of nothing else is a Boolean function of its operands and
 guards, which a tool that flattens the design may arrange as it likes: there only a hierarchy that is kept helps.
@@ -53,6 +54,7 @@ class Guards:
     _words: dict[int, tuple[Word, Word]] = field(default_factory=dict)
     _nets: dict[int, tuple[Word, _Nets]] = field(default_factory=dict)
     _guarded: dict[tuple[int, int], Guarded] = field(default_factory=dict)
+    _held: dict[int, Word] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for word in self.outside:
@@ -118,10 +120,14 @@ class Guards:
         found = self.read(word)
         if self.cycle_of(level) <= self.cycle_of(found.level) or isinstance(found, Constant):
             return found
-        found = self._wrapped(found, self._of(found).raw)
-        later = Moved(found.bounds, found.lowest, found.level, found.minus, found, 0)
-        nets = self._of(found)
-        self._nets[id(later)] = later, _Nets(nets.raw, 0, nets.own | nets.gated)
+        if (later := self._held.get(id(found))) is None:
+            nets, shape = self._of(found), (found.bounds, found.lowest, found.level, found.minus, found)
+            if nets.raw:
+                later = Guarded(*shape, mask=_mask(*self._span(found)), held=True)
+            else:
+                later = Moved(*shape, 0)
+            self._held[id(found)] = later
+            self._nets[id(later)] = later, _Nets(own=_some(nets))
         return later
 
     def _assigned(self, word: Assigned) -> Word:

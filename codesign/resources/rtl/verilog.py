@@ -72,11 +72,16 @@ class Writer:
             return name
         if (key := (name, cycles)) not in self._delayed:
             before = self.delayed(name, width, cycles - 1)
-            register = f"{name}_d{cycles}"
-            self.clock()
-            self.body.append(f"reg [{width - 1}:0] {register}; always @(posedge clk) {register} <= {before};")
-            self._delayed[key] = register
+            self._delayed[key] = self.register(f"{name}_d{cycles}", width, before)
         return self._delayed[key]
+
+    def register(self, name: str, width: int, value: str, reset: tuple[str, int] | None = None) -> str:
+        """A net, a cycle later; `reset` is a net of one bit, and what it sets the register to."""
+        self.clock()
+        if reset:
+            value = f"{reset[0]} ? {width}'d{reset[1]} : {value}"
+        self.body.append(f"reg [{width - 1}:0] {name}; always @(posedge clk) {name} <= {value};")
+        return name
 
     def instance(self, part: Module, name: str, **nets: str) -> None:
         """Instantiate a module, which gets the clock if it has one."""

@@ -124,10 +124,14 @@ class Assigned(Word):
 
 @dataclass(frozen=True, eq=False)
 class Guarded(Word):
-    """`of`, with the bits of `mask` read through the guard of the copy that this is in; it may have more bits."""
+    """`of`, with the bits of `mask` read through the guard of the copy that this is in; it may have more bits.
+
+    If it is `held`, that is a register which the guard can reset, and the word is there a cycle later.
+    """
 
     of: Word = Word(Bounds(0, 0))
     mask: int = 0
+    held: bool = False
 
     @property
     def top(self) -> int:

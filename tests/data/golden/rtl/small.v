@@ -101,7 +101,7 @@ module shared_0b17c3e6c59f (
 endmodule
 
 (* keep_hierarchy *)
-module copy_1b37c55c3b62 (
+module copy_8721d0f61af2 (
   input wire clk,
   input wire [0:0] guard,
   input wire [0:0] h1,
@@ -123,9 +123,8 @@ module copy_1b37c55c3b62 (
   wire [0:0] s8 = (1'd0 & ~({1{guard[0]}} & 1'd0)) | ({1{guard[0]}} & 1'd1);
   wire [0:0] s7 = {h4[0:0] ^ s8[0:0] ^ c2};
   reg [0:0] s7_d1; always @(posedge clk) s7_d1 <= s7;
-  wire [0:0] s9 = (h6[0:0] & ~({1{guard[0]}} & 1'd1));
-  reg [0:0] s9_d1; always @(posedge clk) s9_d1 <= s9;
-  wire [0:0] s6 = {s7_d1[0:0] ^ s9_d1[0:0] ^ c3};
+  reg [0:0] s9; always @(posedge clk) s9 <= guard[0] ? 1'd0 : h6[0:0];
+  wire [0:0] s6 = {s7_d1[0:0] ^ s9[0:0] ^ c3};
   wire [2:0] s1_t = {{{1{s2[0]}}, s2[0:0]}, 1'b1} + {~({{1{s6[0]}}, s6[0:0]}), ~g_c4};
   wire [1:0] s1 = {s1_t[2:1]};
   assign y = {{1{s1[1]}}, s1[1:0]};
@@ -321,7 +320,7 @@ module status_5bce227dfd9b (
 endmodule
 
 (* keep_hierarchy *)
-module layer_d1f55c5c4462 (
+module layer_2a006be21f5a (
   input wire clk,
   input wire [35:0] x,
   input wire [2:0] guard,
@@ -347,11 +346,11 @@ module layer_d1f55c5c4462 (
   wire [10:0] n1_low;
   shared_0b17c3e6c59f n1_shared (.clk(clk), .x0(x[5:0]), .x1(x[11:6]), .x2(x[17:12]), .x3(x[23:18]), .x4(x[29:24]), .x5(x[35:30]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_low));
   (* keep *) wire [2:0] n1_y0;
-  copy_1b37c55c3b62 n1_copy0 (.clk(clk), .guard(guard[0]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y0));
+  copy_8721d0f61af2 n1_copy0 (.clk(clk), .guard(guard[0]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y0));
   (* keep *) wire [2:0] n1_y1;
-  copy_1b37c55c3b62 n1_copy1 (.clk(clk), .guard(guard[1]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y1));
+  copy_8721d0f61af2 n1_copy1 (.clk(clk), .guard(guard[1]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y1));
   (* keep *) wire [2:0] n1_y2;
-  copy_1b37c55c3b62 n1_copy2 (.clk(clk), .guard(guard[2]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y2));
+  copy_8721d0f61af2 n1_copy2 (.clk(clk), .guard(guard[2]), .h1(n1_h1), .h2(n1_h2), .h4(n1_h4), .h6(n1_h6), .c0(n1_c0), .c1(n1_c1), .c2(n1_c2), .c3(n1_c3), .c4(n1_c4), .y(n1_y2));
   (* keep *) wire n1_differ;
   (* keep *) wire [2:0] n1_voted;
   vote_0758b94a78a9 n1_voter (.a0(n1_y0), .a1(n1_y1), .a2(n1_y2), .y(n1_voted), .differ(n1_differ));
@@ -641,7 +640,7 @@ module small_top (
   assign fc0_flag = fc0_flag_net;
   assign fc0_count = fc0_count_net;
   wire [69:0] fc0_y;
-  layer_d1f55c5c4462 layer_fc0 (.clk(clk), .x(x), .guard(guard), .clear(clear), .valid(valid_d1), .flag(fc0_flag_net), .count(fc0_count_net), .y(fc0_y));
+  layer_2a006be21f5a layer_fc0 (.clk(clk), .x(x), .guard(guard), .clear(clear), .valid(valid_d1), .flag(fc0_flag_net), .count(fc0_count_net), .y(fc0_y));
   wire [29:0] relu0_y;
   layer_162b9e522094 layer_relu0 (.clk(clk), .x0(fc0_y), .y(relu0_y));
   reg [29:0] relu0_y_d1; always @(posedge clk) relu0_y_d1 <= relu0_y;
