@@ -37,6 +37,7 @@ PURPOSE = {
     "optimize": "Search the cheapest design that meets the requirements",
     "export": "Write the HLS project of a design",
     "resources": "Print what a design occupies",
+    "calibrate": "Fit the estimate to designs mapped by Yosys",
     "report": "Write the run's report again",
     "doctor": "List the tools that are there",
 }
