@@ -18,6 +18,8 @@ from test_rtl import drawn
 
 import codesign.resources.yosys as yosys
 from codesign.errors import ConfigError, ReportError, ToolError
+from codesign.fixed import FixedPoint
+from codesign.network import Layer, Network, Parameter
 from codesign.protection import Mechanism, ProtectionPlan
 from codesign.resources.mapping import Mapped, family_of, map_flat, map_modules
 from codesign.resources.netlist import Netlist
@@ -59,6 +61,15 @@ def test_random_designs_have_exactly_the_plans_copies(cache: Path) -> None:
         assert prove(design, mapped, plan) == wanted
         found += wanted
     assert found > 40
+
+
+def test_two_guards_of_one_bit_do_not_cancel(cache: Path) -> None:
+    """Of y = 15x + 19 the sum's three highest bits take one carry, and one varying bit beside a constant."""
+    scale, offset = (Parameter([raw], FixedPoint(6, 2)) for raw in (15, 19))
+    norm = Layer.batchnorm("norm", (1,), scale, offset, FixedPoint(10, 3))
+    network = Network("net", FixedPoint(3, 0), (norm,))
+    plan = ProtectionPlan.of(network, {"norm": np.array([3])})
+    assert synthesise(network, plan, cache=cache).copies == 3
 
 
 def test_a_plan_of_more_or_fewer_copies_is_not_met(protected: tuple[Rtl, ProtectionPlan], cache: Path) -> None:

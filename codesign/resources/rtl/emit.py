@@ -79,6 +79,12 @@ class View:
         name = self.writer.delayed(net.name, net.end - net.start, cycle - net.cycle)
         return f"{{{width}{{{name}[{net.end - 1 - net.start}]}}}}"
 
+    def guards_a_constant(self, word: Word, bit: int) -> bool:
+        """Whether that bit of a word is the guard alone, or its inverse."""
+        if not isinstance(word, Guarded) or not word.mask >> bit & 1:
+            return False
+        return isinstance(word.of, Constant) or bit >= self.span(word.of)[1]
+
     # ---------------------------------------------------------------- sums
 
     def write(self, word: Word) -> Net:

@@ -121,11 +121,8 @@ class Guards:
         if self.cycle_of(level) <= self.cycle_of(found.level) or isinstance(found, Constant):
             return found
         if (later := self._held.get(id(found))) is None:
-            nets, shape = self._of(found), (found.bounds, found.lowest, found.level, found.minus, found)
-            if nets.raw:
-                later = Guarded(*shape, mask=_mask(*self._span(found)), held=True)
-            else:
-                later = Moved(*shape, 0)
+            nets, shape, whole = self._of(found), (found.bounds, found.lowest, found.level, found.minus), self._span(found)
+            later = Guarded(*shape, found, _mask(*whole), held=True) if nets.raw else Moved(*shape, found, 0)
             self._held[id(found)] = later
             self._nets[id(later)] = later, _Nets(own=_some(nets))
         return later

@@ -192,7 +192,9 @@ class Neuron:
             start, end = view.span(adder)
             # Of a single bit an operand is guarded, if it has one.
             if end - start > 1 or not any(any(view.span(of)) for of in (adder.first, adder.second)):
-                name = writer.wire(f"g_c{place}", 1, f"{name} ^ guard[0]")
+                # Beside another exclusive or with the guard this one would cancel.
+                cancels = any(view.guards_a_constant(of, start) for of in (adder.first, adder.second))
+                name = writer.wire(f"g_c{place}", 1, f"{name} {'& ~' if cancels else '^ '}guard[0]")
             view.carries[id(adder)] = Net(name, 0, 1, level)
         writer.output("y", self.width - self.cut, self._bits(view, total, self.cut, self.width, cycle))
         return writer.done()
