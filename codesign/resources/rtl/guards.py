@@ -121,8 +121,9 @@ class Guards:
         if self.cycle_of(level) <= self.cycle_of(found.level) or isinstance(found, Constant):
             return found
         if (later := self._held.get(id(found))) is None:
-            nets, shape, whole = self._of(found), (found.bounds, found.lowest, found.level, found.minus), self._span(found)
-            later = Guarded(*shape, found, _mask(*whole), held=True) if nets.raw else Moved(*shape, found, 0)
+            nets, whole = self._of(found), _mask(*self._span(found))
+            shape = found.bounds, found.lowest, found.level, found.minus, found
+            later = Guarded(*shape, whole, held=True) if nets.raw else Moved(*shape, 0)
             self._held[id(found)] = later
             self._nets[id(later)] = later, _Nets(own=_some(nets))
         return later
