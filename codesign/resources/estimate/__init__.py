@@ -102,7 +102,7 @@ def estimate(
     for index, layer in enumerate(network.layers):
         types = network.input_types(index)
         if layer.protectable:
-            costs.append(unit_cost(layer, types, plan.of_layer(layer), policy))
+            costs.append(unit_cost(layer, types, plan.of_layer(layer), policy, per_cycle))
         else:
             costs.append(passive_cost(layer, types, policy))
     layers = tuple(policy.calibration.applied(layer) for layer in timed(network, costs, per_cycle))

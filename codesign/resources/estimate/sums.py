@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from codesign.fixed import Ints
-from codesign.resources.estimate.adders import ENDLESS, Adders, added, adder_luts, positive
+from codesign.resources.estimate.adders import CHAIN_BITS, ENDLESS, Adders, added, adder_luts, positive
 from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words
 
 # LUTs of a sum of single bits, which the mapping joins with its neighbours.
@@ -16,16 +16,25 @@ SINGLE_LUTS = 0.6
 class Copies:
     """What is copied of a layer's words: of neurons `there` the bits from `cut` on, `more` further times.
 
-    Where values can be negative each copy carries the sign, so its part has at least one bit.
+    Where values can be negative each copy carries the sign, so its part has at least one bit. Registers cut the logic
+    every `per_cycle` levels; `before` of them lie before level 0.
     """
 
     cut: Ints
     there: Bools
     more: int
+    per_cycle: int = ENDLESS
+    before: int = 0
 
     @classmethod
     def none(cls, neurons: int = 1) -> "Copies":
         return cls(np.zeros(neurons, np.int64), np.zeros(neurons, np.bool_), 0)
+
+    def waits(self, since: Ints, until: Ints) -> Bools:
+        """Whether a word of level `since` is held in a register before the logic of level `until`."""
+        first, last = np.maximum(since + self.before, 1), until + self.before
+        held: Bools = (last - 1) // self.per_cycle > (first - 1) // self.per_cycle
+        return held
 
     def registers(self, words: Words) -> Ints:
         """Register bits of words, with those of all copies."""
@@ -89,7 +98,7 @@ def tree(leaves: Words, copies: Copies, limit: Range) -> Sums:
     """
     there = copies.there
     once, plain = _View.of(~there), _View.of(there)
-    low, high = _View(there, copies.cut[there]), _Copy(there, copies.cut[there]).entered(leaves)
+    low, high = _View(there, copies.cut[there]), _Copy(there, copies.cut[there], copies=copies).entered(leaves)
     views = (once, plain, low, high) if there.any() else (once,)
     while len(leaves.live) > 1:
         even = len(leaves.live) // 2 * 2
@@ -155,17 +164,17 @@ class _View:
 class _Copy(_View):
     """The bits from `cut` on, in one copy. `extra` are the LUTs of guards and of carries that come from below.
 
-    A guard inverts the lowest bit of an operand. Where an adder takes that bit as the carry chain's data, or it leaves
-    the copy, that is a LUT (`pending` until then), otherwise it is in the adder's. `marked` words hold an inverted bit:
-    where both or none of an adder's are, the carry is guarded as well.
+    An operand is read through the guard in the adder's own LUTs, or where it waits in registers by their reset. A bit
+    below `raw_top` met no adder: where it leaves the copy, its guard is a LUT.
     """
 
+    copies: Copies = field(default_factory=Copies.none)
     extra: int = 0
-    pending: Bools = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
-    marked: Bools = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    raw_top: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def entered(self, leaves: Words) -> "_Copy":
-        self.marked = self.pending = self.bits_of(leaves[:, self.columns]) > 0
+        words = leaves[:, self.columns]
+        self.raw_top = np.where(self.bits_of(words) > 0, np.maximum(words.top, self.cut + words.negative), 0)
         return self
 
     def add(self, adders: Adders) -> None:
@@ -175,25 +184,35 @@ class _Copy(_View):
         end = np.maximum(adders.sum.top, sign)
         at = np.maximum(adders.start, self.cut)
         single = crossing & (end - at == 1)
-        self.lut += int(adder_luts(adders, at, np.where(single, at, end), self.cut + 1).sum())
-        self.lut += round(SINGLE_LUTS * int(single.sum()))
-        marked, pending = self._of(self.marked, adders), self._of(self.pending, adders)
-        guarded = marked[0] == marked[1]
-        passes = np.maximum(adders.first.lowest, self.cut) < at
-        data = there & ~single & pending[0] & ~passes
-        self.extra += int((crossing & ~single & (guarded | ~adders.subtracts)).sum()) + int(data.sum())
-        self.marked = self._then(marked[0] | marked[1] | crossing, self.marked, adders)
-        self.pending = self._then(pending[0] & (passes | ~there), self.pending, adders)
+        found = adder_luts(adders, at, np.where(single, at, end), self.cut + 1)
+        self.lut += int(found.sum()) + round(SINGLE_LUTS * int(single.sum()))
+        first, second = (
+            np.where(self.copies.waits(word.level, adders.sum.level), 0, top)
+            for word, top in zip((adders.first, adders.second), self._of(self.raw_top, adders), strict=True)
+        )
+        gates = self._gates(adders, at, np.where(single, at, end), (first > at, second > at))
+        self.extra += int((crossing & ~single).sum()) + int(np.maximum(gates - found, 0).sum())
+        wired = np.where(adders.wired, np.maximum(first, second), first)
+        self.raw_top = self._then(np.where(there, np.minimum(first, at), wired), self.raw_top, adders)
         self._wait(adders)
 
-    def _of(self, marks: Bools, adders: Adders) -> tuple[Bools, Bools]:
-        """Marks of the first operands and of the second ones."""
+    @staticmethod
+    def _gates(adders: Adders, at: Ints, end: Ints, raw: tuple[Bools, Bools]) -> Ints:
+        """LUTs of adders that guard every bit that varies: short ones and subtractions, of what nothing guards yet."""
+        first, second = adders.first, adders.second
+        unguarded = (raw[0] | first.constant) & (raw[1] | second.constant)
+        top = np.maximum(np.where(first.constant, 0, first.top), np.where(second.constant, 0, second.top))
+        some = adders.there & unguarded & (adders.subtracts | (end - at < CHAIN_BITS))
+        return np.where(some, np.minimum(end, top) - at, 0)
+
+    def _of(self, tops: Ints, adders: Adders) -> tuple[Ints, Ints]:
+        """Those of the first operands and of the second ones."""
         even = 2 * len(adders.both)
-        left, right = marks[0:even:2], marks[1:even:2]
+        left, right = tops[0:even:2], tops[1:even:2]
         return np.where(adders.swapped, right, left), np.where(adders.swapped, left, right)
 
-    def _then(self, found: Bools, marks: Bools, adders: Adders) -> Bools:
-        return np.concatenate([found, marks[2 * len(adders.both) :]])
+    def _then(self, found: Ints, tops: Ints, adders: Adders) -> Ints:
+        return np.concatenate([found, tops[2 * len(adders.both) :]])
 
     def bits_of(self, word: Words, top: Ints | int = ENDLESS) -> Ints:
         bits = np.minimum(word.top, top) - np.maximum(word.lowest, self.cut)
@@ -201,7 +220,8 @@ class _Copy(_View):
 
     def leave(self, words: Words, level: Ints, until: int) -> None:
         super().leave(words, level, until)
-        self.extra += int(self.pending.sum())
+        raw = np.maximum(self.raw_top - np.maximum(words.lowest, self.cut), 0)
+        self.extra += int(raw[~words.minus].sum())  # what is inverted has a LUT anyway
 
 
 def _crossing(adders: Adders, cut: Ints) -> Bools:

@@ -21,16 +21,17 @@ from codesign.resources.estimate.words import Bools, Range, Words
 Sources = tuple[FixedPoint, ...]
 
 
-def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimatePolicy) -> Costed:
-    """Figures of a layer into which values of types `sources` enter, under its plan."""
+def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimatePolicy, per_cycle: int) -> Costed:
+    """Figures of a layer into which values of types `sources` enter, under its plan, registers every so many levels."""
     feed = Feed(layer, sources)
-    path = _Datapath.of(layer, sources, plan, policy, feed.bits)
+    before = feed.levels + decoding_levels(layer, plan)
+    path = _Datapath.of(layer, sources, plan, policy, feed.bits, (per_cycle, before))
     unit = SharedUnit(layer, sources[0], plan, policy)
     cast_lut, cast_levels = cast_cost(layer.acc, layer.result)
     casts = layer.neurons * cast_lut
     area = feed.area + path.area + Area(function=casts, casts=casts) + stored_parameters(layer, plan, policy)
     area += _resolution(path, plan, policy)
-    own = (feed.levels + decoding_levels(layer, plan), *path.levels)
+    own = (before, *path.levels)
     deepest, cycles = own, layer.steps
     if unit.neurons:
         area, deepest, cycles = area + unit.area, max(own, unit.levels, key=sum), cycles + layer.pixels * unit.cycles
@@ -83,7 +84,13 @@ class _Datapath:
 
     @classmethod
     def of(
-        cls, layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimatePolicy, operand_bits: int
+        cls,
+        layer: Layer,
+        sources: Sources,
+        plan: LayerPlan,
+        policy: EstimatePolicy,
+        operand_bits: int,
+        registered: tuple[int, int],
     ) -> "_Datapath":
         operands, cost, waiting = _operands(layer, sources, policy)
         recomputes = plan.mechanism is Mechanism.RECOMPUTE
@@ -93,7 +100,7 @@ class _Datapath:
         copies = (
             Copies.none(layer.neurons)
             if recomputes
-            else Copies(layer.acc.width - hardened, voted > 0, plan.mechanism.copies - 1)
+            else Copies(layer.acc.width - hardened, voted > 0, plan.mechanism.copies - 1, *registered)
         )
         leaves = operands if layer.kind is Kind.ADD else _start(layer, cost).then(operands)
         limit = Range.of_type(layer.acc)

@@ -9,16 +9,16 @@ before a rounding or an overflow's choice, and where it is a bit of the result; 
 guard on an adder's second operand or at a register's reset costs no LUT. (An exclusive or with the guard instead would
 be taken apart.)
 
-Adders below `_CHAIN_BITS` bits become plain logic. A neuron of nothing else is a Boolean function of its operands and
+Adders below `CHAIN_BITS` bits become plain logic. A neuron of nothing else is a Boolean function of its operands and
 guards, which a tool that flattens the design may arrange as it likes: there only a hierarchy that is kept helps.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from codesign.resources.estimate.adders import CHAIN_BITS
 from codesign.resources.rtl.words import Assigned, Constant, Guarded, Moved, Sum, Word
 
-_CHAIN_BITS = 5
 _REACH = 128
 
 
@@ -139,7 +139,7 @@ class Guards:
             of = self._wrapped(of, 1 << (word.of.top - 1))
         elif word.level == word.of.level:
             return self._keep(word, replace(word, of=of), nets.moved(-word.dropped).within(whole))
-        own = (rounds and word.of.top - word.dropped >= _CHAIN_BITS) or nets.own
+        own = (rounds and word.of.top - word.dropped >= CHAIN_BITS) or nets.own
         # Otherwise a bit may still be the operand's.
         return self._keep(word, replace(word, of=of), _Nets(own=whole) if own else _Nets(raw=whole))
 
@@ -153,11 +153,12 @@ class Guards:
         # Below the lowest bits that meet, what enters passes through, unless a carry does.
         meet = (_some(b) if word.subtracts else _some(a) & _some(b)) & adder
         passes = _mask(start, end if not meet else (meet & -meet).bit_length() - 1) if word.start >= self.cut else 0
-        chain = end - start - passes.bit_count() >= _CHAIN_BITS
+        chain = end - start - passes.bit_count() >= CHAIN_BITS
         needed = (a.raw | ~_some(a)) & (b.raw | ~_some(b)) | a.gated & b.gated
         if chain and not word.subtracts:  # an operand that is zero there needs no logic
             needed &= _some(a) & _some(b)
-        second = self._wrapped(second, needed & adder & ~passes)
+        varies = (0 if isinstance(first, Constant) else _some(a)) | (0 if isinstance(second, Constant) else _some(b))
+        second = self._wrapped(second, needed & varies & adder & ~passes)
         computed = adder & ~passes
         own = computed if chain else computed & (a.own | b.own)
         nets = _Nets(gated=computed & ~own, own=own) | a.within(below | passes) | b.within(passes)

@@ -190,8 +190,9 @@ class Neuron:
         for place, adder in enumerate(self._crossing(total, leaves)):
             name, level = writer.input(f"c{place}", 1), self.cycle_of(adder.level)
             start, end = view.span(adder)
-            # Of a single bit an operand is guarded, if it has one.
-            if end - start > 1 or not any(any(view.span(of)) for of in (adder.first, adder.second)):
+            # Of a single bit an operand is guarded, if one has it and is more than a constant.
+            operands = [of for of in (adder.first, adder.second) if not isinstance(of, Constant)]
+            if end - start > 1 or not any(any(view.span(of)) for of in operands):
                 # Beside another exclusive or with the guard this one would cancel.
                 cancels = any(view.guards_a_constant(of, start) for of in (adder.first, adder.second))
                 name = writer.wire(f"g_c{place}", 1, f"{name} {'& ~' if cancels else '^ '}guard[0]")
