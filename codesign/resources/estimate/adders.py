@@ -69,8 +69,11 @@ def positive(words: Words, limit: Range) -> Words:
     return Words(low, high, words.lowest, words.live, np.zeros_like(words.minus), level).held_in(limit)
 
 
-def adder_luts(adders: Adders, at: Ints, end: Ints, extended: Ints | int = 0) -> Ints:
-    """LUTs of the bits [at, end) of adders; words with a sign have it in the bit below `extended` at least."""
+def adder_luts(adders: Adders, at: Ints, end: Ints, extended: Ints | int = 0, alike: bool = False) -> Ints:
+    """LUTs of the bits [at, end) of adders; words with a sign have it in the bit below `extended` at least.
+
+    If bits are `alike`, each operand is one bit at several places, so that equal LUTs are one.
+    """
     a, b = adders.first, adders.second
     a_top, b_top = (np.where(w.negative, np.maximum(w.top, extended), w.top) for w in (a, b))
     plus = np.where(
@@ -87,7 +90,7 @@ def adder_luts(adders: Adders, at: Ints, end: Ints, extended: Ints | int = 0) ->
     constants = np.nonzero(adders.there & (a.constant | b.constant))
     if len(constants[0]):
         found[constants] = _inverters(adders[constants], at[constants], end[constants])
-    return found
+    return np.minimum(found, np.where(adders.subtracts, 3, 1)) if alike else found
 
 
 def _inverters(adders: Adders, at: Ints, end: Ints) -> Ints:

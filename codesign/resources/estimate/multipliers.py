@@ -116,6 +116,13 @@ def signed_digits(values: Ints) -> Ints:
     return np.array(digits, np.int64).reshape(len(digits), *rest.shape)
 
 
+def binary_digits(values: Ints) -> Ints:
+    """As `signed_digits`, but the bits of the magnitudes, all with the value's sign: copies of one bit never meet."""
+    places = np.arange(int(bit_length(np.abs(values).astype(np.float64)).max(initial=0)), dtype=np.int64)
+    digits: Ints = (np.abs(values) >> places.reshape(-1, *[1] * values.ndim) & 1) * np.sign(values)
+    return digits
+
+
 def by_constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy) -> Multipliers:
     """Costs are found once for each different weight and then spread over the layer."""
     unique, where = np.unique(weights, return_inverse=True)
@@ -141,7 +148,7 @@ class _Constants:
 
 
 def _constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy) -> _Constants:
-    digits = signed_digits(weights)
+    digits = binary_digits(weights) if source.width == 1 else signed_digits(weights)
     terms = digits * (np.int64(1) << np.arange(len(digits), dtype=np.int64))[:, None]
     # Nonzero digits first, so that the tree over them is as shallow as their number allows.
     terms = np.take_along_axis(terms, np.argsort(terms == 0, axis=0, kind="stable"), axis=0)
@@ -170,6 +177,8 @@ def _shift_adds(
     if not len(terms):
         terms = np.zeros((1, terms.shape[1]), np.int64)
     words = replace(_times(np.abs(terms), source), minus=terms < 0)
+    if source.width == 1 and source.signed:
+        words = replace(_times(np.abs(terms), FixedPoint(1, 1, False)), minus=terms > 0)
     lut, waits = np.zeros(terms.shape[1], np.int64), []
     while len(terms) > 1:
         even = len(terms) // 2 * 2
@@ -177,9 +186,7 @@ def _shift_adds(
         meant = _times(left + right, source)
         adders = added(words[0:even:2], words[1:even:2], limit, (meant.low, meant.high))
         found = adder_luts(adders, adders.start, adders.sum.top)
-        # A single bit meets itself, extended: that is a constant.
-        known = _repeated(left, right) | ((source.width == 1) & (adders.sum.level == 1))
-        lut = lut + np.where(known, 0, found).sum(axis=0)
+        lut = lut + np.where(_repeated(left, right), 0, found).sum(axis=0)
         for word in (adders.first, adders.second):
             bits = np.where(adders.both, np.minimum(word.top, adders.sum.top) - word.lowest, 0)
             waits += list(zip(bits, word.level, adders.sum.level, strict=True))

@@ -90,8 +90,10 @@ class Sums:
 # ---------------------------------------------------------------- trees
 
 
-def tree(leaves: Words, copies: Copies, limit: Range) -> Sums:
+def tree(leaves: Words, copies: Copies, limit: Range, single_bits: bool = False) -> Sums:
     """Balanced trees along the first axis, level by level, all trees of a layer at once.
+
+    Leaves of `single_bits` are one bit at several places each, or constants.
 
     Pairing neighbours, with an odd last one passed on, is the tree that splits N leaves at the largest
     power of two below N. An operand that is always zero is passed by without an adder.
@@ -104,8 +106,8 @@ def tree(leaves: Words, copies: Copies, limit: Range) -> Sums:
         even = len(leaves.live) // 2 * 2
         adders = added(leaves[0:even:2], leaves[1:even:2], limit)
         for view in views:
-            view.add(adders if view.columns.all() else adders[:, view.columns])
-        leaves = adders.sum.then(leaves[even:])
+            view.add(adders if view.columns.all() else adders[:, view.columns], single_bits)
+        single_bits, leaves = False, adders.sum.then(leaves[even:])
     words = positive(leaves, limit)
     levels = int(np.where(words.live, words.level, 0).max(initial=0))
     for view in views:
@@ -133,13 +135,13 @@ class _View:
         """All bits."""
         return cls(columns, np.full(int(columns.sum()), ENDLESS))
 
-    def add(self, adders: Adders) -> None:
+    def add(self, adders: Adders, alike: bool) -> None:
         """Count adders, shape (n, columns)."""
         end = np.minimum(self.cut, adders.sum.top)
         # A part that hands its carry on has all the bits that make it.
         widest = np.maximum(adders.sum.top, np.maximum(adders.first.top, adders.second.top))
         end = np.where(_crossing(adders, self.cut), np.minimum(self.cut, widest), end)
-        self.lut += int(adder_luts(adders, adders.start, end).sum())
+        self.lut += int(adder_luts(adders, adders.start, end, alike=alike).sum())
         self._wait(adders)
 
     def _wait(self, adders: Adders) -> None:
@@ -177,14 +179,14 @@ class _Copy(_View):
         self.raw_top = np.where(self.bits_of(words) > 0, np.maximum(words.top, self.cut + words.negative), 0)
         return self
 
-    def add(self, adders: Adders) -> None:
+    def add(self, adders: Adders, alike: bool) -> None:
         there = adders.there
         crossing = _crossing(adders, self.cut)
         sign = np.where(adders.sum.negative, self.cut + 1, 0)
         end = np.maximum(adders.sum.top, sign)
         at = np.maximum(adders.start, self.cut)
         single = crossing & (end - at == 1)
-        found = adder_luts(adders, at, np.where(single, at, end), self.cut + 1)
+        found = adder_luts(adders, at, np.where(single, at, end), self.cut + 1, alike)
         self.lut += int(found.sum()) + round(SINGLE_LUTS * int(single.sum()))
         first, second = (
             np.where(self.copies.waits(word.level, adders.sum.level), 0, top)

@@ -104,7 +104,11 @@ class _Datapath:
         )
         leaves = operands if layer.kind is Kind.ADD else _start(layer, cost).then(operands)
         limit = Range.of_type(layer.acc)
-        summed = chain(leaves, copies, limit, operand_bits) if layer.saturates else tree(leaves, copies, limit)
+        if layer.saturates:
+            summed = chain(leaves, copies, limit, operand_bits)
+        else:
+            wired = layer.kind is not Kind.ADD and sources[0].width == 1 and layer.reuse_factor == 1
+            summed = tree(leaves, copies, limit, wired)
         waiting.join(summed.alive)
         if layer.reuse_factor > 1 and not layer.saturates:
             # The running sum waits in its own register.

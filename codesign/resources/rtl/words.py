@@ -270,14 +270,26 @@ def signed_digits(value: int) -> Iterator[int]:
         value, weight = value >> 1, weight << 1
 
 
+def binary_digits(value: int) -> Iterator[int]:
+    """Powers of two that add up to a value >= 0."""
+    return (1 << place for place in range(value.bit_length()) if value >> place & 1)
+
+
 def times(word: Word, factor: int, limit: Bounds | None = None) -> Word | None:
-    """A word times a constant: shifted copies of it, added in a balanced tree; None is zero."""
+    """A word times a constant: shifted copies of it, added in a balanced tree; None is zero.
+
+    Copies of a single bit never meet: such a product is wiring. A signed one is the negative of an unsigned one.
+    """
+    meant, digits = word.bounds, signed_digits(factor)
+    if word.top == 1:
+        word = replace(word, bounds=Bounds(0, 1), minus=word.signed)
+        digits = (digit if factor > 0 else -digit for digit in binary_digits(abs(factor)))
     terms = [
-        (digit, replace_sign(moved(word, abs(digit).bit_length() - 1), digit < 0)) for digit in signed_digits(factor)
+        (digit, replace_sign(moved(word, abs(digit).bit_length() - 1), (digit < 0) != word.minus)) for digit in digits
     ]
     while len(terms) > 1:
         pairs = [
-            (a[0] + b[0], added(a[1], b[1], word.bounds.times(a[0] + b[0]), limit))
+            (a[0] + b[0], added(a[1], b[1], meant.times(a[0] + b[0]), limit))
             for a, b in zip(terms[0::2], terms[1::2], strict=False)
         ]
         terms = pairs + terms[len(pairs) * 2 :]
