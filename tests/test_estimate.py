@@ -122,8 +122,8 @@ def test_an_accumulator_cuts_what_does_not_reach_it() -> None:
     ("hardened", "replicas", "guards"),
     [
         (1, 0, 0),  # bit 7: the sum of 5 unsigned bits does not reach it
-        (4, 2 * 1, 0 + 1),  # bits 4..7: the carry alone; inverted twice, it needs a LUT
-        (8, 2 * 4, 3),  # all; a guarded operand is a carry chain's data in each copy
+        (4, 2 * 1, 0 + 1),  # bits 4..7: the carry alone
+        (8, 2 * 4, 0),  # all; the guards are in the adders' LUTs
     ],
 )
 def test_hardened_sum(hardened: int, replicas: int, guards: int) -> None:
@@ -147,7 +147,7 @@ def test_products_exist_once() -> None:
     network = one(dense([[5]], acc="int<8>"))
     result = estimate(network, ProtectionPlan.full(network))
     # Each copy reads seven bits through a guard, and gives them.
-    assert (result.function, result.replicas, result.guards) == (2, 0, 3)
+    assert (result.function, result.replicas, result.guards) == (2, 0, 3 * 7)
 
 
 def test_truncated_products_that_round_cost_an_adder() -> None:

@@ -207,9 +207,8 @@ def addition(acc: str = "int<8>", source: str = "uint<4>") -> Network:
 def test_addition() -> None:
     plain, hardened = (estimate(addition(), plan).layers[0] for plan in (UNPROTECTED, ProtectionPlan.full(addition())))
     assert (plain.function, plain.ii) == (2 * 4, 1)
-    # In each of three copies one of two guarded operands is the carry chain's data.
     voter = POLICY.calibration.voters["tmr"][8 - 1]
-    assert (hardened.replicas, hardened.guards, hardened.voters) == (2 * 8, 2 * 3, 2 * voter)
+    assert (hardened.replicas, hardened.guards, hardened.voters) == (2 * 8, 0, 2 * voter)
 
 
 def test_an_addition_s_operands_are_cast() -> None:
@@ -235,7 +234,7 @@ def test_saturating_sums_are_chains() -> None:
 def test_dmr() -> None:
     layer = dense([[1], [1]])
     found = of(layer, planned(layer, "dmr", 8))
-    assert (found.function, found.replicas, found.guards) == (4, 4, 2)
+    assert (found.function, found.replicas, found.guards) == (4, 4, 0)
     assert found.voters == POLICY.calibration.voters["dmr"][8 - 1]
     # Bits that exist once are made zero as well: a LUT each.
     assert of(layer, planned(layer, "dmr", 3)).voters == POLICY.calibration.voters["dmr"][3 - 1] + 5
@@ -532,7 +531,8 @@ def test_more_hardened_bits_are_never_cheaper(
     network: Network, both: tuple[float, float], seed: int, mechanism: Mechanism, scope: Scope, size: int
 ) -> None:
     less, more = (estimate(network, alike(network, seed, share, mechanism, scope, size)) for share in sorted(both))
-    for cause in CAUSES:
+    # A neuron that is hardened whole has no carries that come from below, which each copy reads through its guard.
+    for cause in set(CAUSES) - {"guards"}:
         assert less.lut_by_cause[cause] <= more.lut_by_cause[cause]
     for figure in ("lut", "dsp", "bram_18k", "latency_cycles", "ii"):
         assert getattr(less.report, figure) <= getattr(more.report, figure)
