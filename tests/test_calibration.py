@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.calibration import errors_of, estimated, measured, random_designs
 from codesign.resources.estimate import EstimatePolicy, estimate
 from codesign.resources.estimate.calibration import SHIPPED, Calibration, Terms, shipped
+from codesign.resources.mapping import Family
 
 
 def test_designs_are_the_seed_s() -> None:
@@ -38,6 +40,13 @@ def test_mapped_designs_are_estimated_well() -> None:
     luts, theirs = (sum(report.lut or 0 for report in reports) for reports in (found, mapped))
     assert abs(luts - theirs) <= 0.1 * theirs
     assert [report.latency_cycles for report in found] == [report.latency_cycles for report in mapped]
+
+
+@pytest.mark.slow
+def test_both_families_take_the_same_luts_and_registers() -> None:
+    designs = list(random_designs(77, 4, products=12))
+    older, newer = ([(report.lut, report.ff) for report in measured(designs, family)] for family in get_args(Family))
+    assert older == newer
 
 
 @pytest.mark.slow
