@@ -25,6 +25,9 @@ from codesign.resources.rtl.verilog import KEEP, Module
 
 Family = Literal["xc7", "xcup"]
 FAMILIES: tuple[Family, ...] = ("xc7", "xcup")
+# Operand widths of a family's DSP: DSP48E1 (AMD UG479) and DSP48E2 (UG579).
+DSP_TILES: dict[Family, tuple[int, int]] = {"xc7": (25, 18), "xcup": (27, 18)}
+_DSP_MAPS: dict[Family, str] = {"xc7": "xc7_dsp_map", "xcup": "xcu_dsp_map"}
 LIMIT_S = 3600.0
 # One child maps modules of about so many characters: fewer leave its start-up idle, more leave a core without work.
 _BATCH_CHARACTERS = 150_000
@@ -34,6 +37,11 @@ read_verilog {source}
 read_verilog -lib -specify +/xilinx/cells_sim.v
 read_verilog -lib +/xilinx/cells_xtra.v
 proc
+wreduce A:use_dsp
+techmap -map +/mul2dsp.v -D DSP_A_MAXWIDTH={wide} -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 \
+  -D DSP_SIGNEDONLY=1 -D DSP_NAME=$__MUL{wide}X18 A:use_dsp
+chtype -set $mul t:$__soft_mul
+techmap -map +/xilinx/{dsp_map}.v A:use_dsp
 {flatten}
 opt_expr
 opt_clean
@@ -77,6 +85,10 @@ class Mapped:
     @property
     def carry(self) -> int:
         return sum(n for kind, n in self.cells.items() if kind.startswith("CARRY"))
+
+    @property
+    def dsp(self) -> int:
+        return sum(n for kind, n in self.cells.items() if kind.startswith("DSP48"))
 
 
 def tool_version() -> str:
@@ -160,6 +172,8 @@ class _Run:
         flow = _FLOW.format(
             source=folder / "source.v",
             family=family,
+            wide=DSP_TILES[family][0],
+            dsp_map=_DSP_MAPS[family],
             result=folder / "result.json",
             flatten=f"hierarchy -top {modules[0].name}\nflatten -noscopeinfo" if flat else "",
         )

@@ -6,6 +6,7 @@ import numpy as np
 
 from codesign.fixed import FixedPoint, Ints, Rounding
 from codesign.network import Layer
+from codesign.resources.dsp import parts, takes_dsp, tiles
 from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.sums import Copies, tree
 from codesign.resources.estimate.words import EVERYTHING, Range, Words, bit_length, total, trailing_zeros
@@ -101,14 +102,17 @@ def by_constants(weights: Ints, source: FixedPoint, limit: Range, policy: Estima
     # Nonzero digits first, so that the tree over them is as shallow as their number allows.
     scaled = np.take_along_axis(scaled, np.argsort(scaled == 0, axis=0, kind="stable"), axis=0)
     lut, depth = _shift_adds(scaled, source, limit)
-    # As signed numbers, as the DSP takes them; zeros below the lowest set bit are wiring as well.
-    width = bit_length(np.abs(unique >> trailing_zeros(unique)).astype(np.float64)) + 1
-    # A power of two is wiring and takes none.
-    wide = (width >= policy.dsp_min_bits) & ((digits != 0).sum(axis=0) > 1) & (source.width >= policy.dsp_min_bits)
-    tiles = np.where(wide, _tiles(source, width, policy), 0)
-    chosen = tiles > 0
-    costs = (np.where(chosen, 0, lut), tiles, np.where(chosen, policy.dsp_levels, depth))
-    return Multipliers(*(cost[where].reshape(weights.shape) for cost in costs))
+    # Zeros below the lowest set bit are wiring.
+    dsp = np.array([_dsps(int(odd), source, policy) for odd in unique >> trailing_zeros(unique)], np.int64)
+    # What several DSPs give is added.
+    more = np.maximum(dsp - 1, 0)
+    lut = np.where(dsp > 0, more * (source.width + bit_length(np.abs(unique).astype(np.float64))), lut)
+    depth = np.where(dsp > 0, policy.dsp_levels + bit_length(more.astype(np.float64)), depth)
+    return Multipliers(*(cost[where].reshape(weights.shape) for cost in (lut, dsp, depth)))
+
+
+def _dsps(odd: int, source: FixedPoint, policy: EstimatePolicy) -> int:
+    return len(tiles(source, odd, policy)) if takes_dsp(source, odd, policy) else 0
 
 
 def _shift_adds(terms: Ints, source: FixedPoint, limit: Range) -> tuple[Ints, Ints]:
@@ -135,15 +139,6 @@ def _times(constants: Ints, source: FixedPoint) -> Words:
     return Words(np.minimum(*ends), np.maximum(*ends), trailing_zeros(constants), constants != 0)
 
 
-def _tiles(source: FixedPoint, width: Ints, policy: EstimatePolicy) -> Ints:
-    """DSPs of a multiplication by a number of `width` bits, sign included."""
-    source_width = source.width + (not source.signed)
-    first, second = policy.dsp_tile
-    one_way = -(-source_width // first) * -(-width // second)
-    other_way = -(-source_width // second) * -(-width // first)
-    return np.minimum(one_way, other_way)
-
-
 # ---------------------------------------------------------------- by variables
 
 
@@ -154,8 +149,7 @@ def by_variable(a: FixedPoint, b: FixedPoint, limit: Range, policy: EstimatePoli
     the LUT of the first adder that its bit meets; the lowest bit of each pair of rows meets none and takes a LUT.
     """
     if min(a.width, b.width) >= policy.dsp_min_bits:
-        width = np.array(b.width + (not b.signed))
-        return 0, int(_tiles(a, width, policy)), policy.dsp_levels
+        return 0, _dsps_of_variables(a, b, policy), policy.dsp_levels
     wide, narrow = (a, b) if a.width >= b.width else (b, a)
     if narrow.width == 1:
         return wide.width, 0, 1
@@ -167,3 +161,14 @@ def by_variable(a: FixedPoint, b: FixedPoint, limit: Range, policy: EstimatePoli
     rows = Words(low, high, np.arange(narrow.width)[:, None], np.ones_like(low, np.bool_))
     sums = tree(rows, Copies.none(), limit)
     return sums.lut + narrow.width // 2, 0, sums.levels
+
+
+def _dsps_of_variables(a: FixedPoint, b: FixedPoint, policy: EstimatePolicy) -> int:
+    """Both as signed numbers, in parts that fit a DSP's operands, the better way round."""
+    first, second = (of.width + (not of.signed) for of in (a, b))
+
+    def count(width: int, most: int) -> int:
+        return len(list(parts(width, most)))
+
+    one, other = policy.dsp_tile
+    return min(count(first, one) * count(second, other), count(first, other) * count(second, one))

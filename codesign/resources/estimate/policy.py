@@ -11,7 +11,7 @@ class EstimatePolicy:
     """What a synthesis tool would choose, and how fast the fabric is.
 
     `dsp_min_bits`: a multiplication takes DSPs when both operands have as many bits;
-    `dsp_tile`: operand widths of one DSP (25 x 18 in a DSP48E1, AMD UG479), wider ones take several;
+    `dsp_tile`: operand widths of one DSP, signed (25 x 18 in a DSP48E1, AMD UG479), wider ones take several;
     `dsp_levels`: levels of logic that a multiplication in DSPs counts for;
     `lutram_depth`: memories of more words are block RAM, others are LUTs;
     `level_ns`: delay of one level, an adder of typical width with its routing;
@@ -26,8 +26,10 @@ class EstimatePolicy:
     clock_uncertainty: float = 0.125
 
     def __post_init__(self) -> None:
-        if min(self.dsp_min_bits, self.dsp_levels, self.lutram_depth, *self.dsp_tile) < 1:
-            raise ConfigError("estimate policy: dsp_min_bits, dsp_levels, lutram_depth and dsp_tile must be at least 1")
+        if min(self.dsp_min_bits, self.dsp_levels, self.lutram_depth, *(side - 1 for side in self.dsp_tile)) < 1:
+            raise ConfigError(
+                "estimate policy: dsp_min_bits, dsp_levels and lutram_depth must be at least 1, dsp_tile at least (2, 2)"
+            )
         if not (math.isfinite(self.level_ns) and self.level_ns > 0 and 0 <= self.clock_uncertainty < 1):
             raise ConfigError("estimate policy: level_ns must be > 0, clock_uncertainty in 0..1 (1 excluded)")
 

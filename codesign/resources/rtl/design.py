@@ -11,11 +11,13 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import FROM_INPUT, Kind, Layer, Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
+from codesign.resources.estimate import EstimatePolicy
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
 from codesign.resources.rtl.verilog import Module, Writer
 
 LEVELS_PER_CYCLE = 3
+_DEFAULT = EstimatePolicy()
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,14 @@ class _Bus:
         return self.size * self.type.width
 
 
-def rtl(network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_PER_CYCLE, *, taps: bool = False) -> Rtl:
+def rtl(
+    network: Network,
+    plan: ProtectionPlan,
+    levels_per_cycle: int = LEVELS_PER_CYCLE,
+    *,
+    policy: EstimatePolicy = _DEFAULT,
+    taps: bool = False,
+) -> Rtl:
     """The design. Raises ConfigError for what it cannot have, by name.
 
     With `taps`, for simulation, each protected layer has a port `<layer>_strike`, which is xor-ed with what its copies
@@ -57,7 +66,7 @@ def rtl(network: Network, plan: ProtectionPlan, levels_per_cycle: int = LEVELS_P
     plan.check(network)
     for layer in network.layers:
         _check(layer, plan.of_layer(layer))
-    return _Design(network, plan, levels_per_cycle, taps).build()
+    return _Design(network, plan, levels_per_cycle, policy, taps).build()
 
 
 def _check(layer: Layer, plan: LayerPlan) -> None:
@@ -76,8 +85,11 @@ _KINDS = (Kind.DENSE, Kind.BATCHNORM, Kind.RELU, Kind.RESHAPE, Kind.CONCATENATE,
 
 
 class _Design:
-    def __init__(self, network: Network, plan: ProtectionPlan, levels_per_cycle: int, taps: bool) -> None:
+    def __init__(
+        self, network: Network, plan: ProtectionPlan, levels_per_cycle: int, policy: EstimatePolicy, taps: bool
+    ) -> None:
         self.network, self.plan, self.per_cycle, self.taps = network, plan, levels_per_cycle, taps
+        self.policy = policy
         self.writer = Writer("top")
         self.layers: dict[str, Module] = {}
         self.hardened: dict[str, tuple[int, ...]] = {}
@@ -154,7 +166,7 @@ class _Design:
     def _unit(self, layer: Layer, entering: list[_Bus]) -> _Bus:
         """The neurons, each with its copies and voter, and the casts of their sums."""
         bus, plan = self._registered(entering[0]), self.plan.of_layer(layer)
-        unit = UnitWriter(layer, bus.type, plan, self._cycle_of, self.taps)
+        unit = UnitWriter(layer, bus.type, plan, self.policy, self._cycle_of, self.taps)
         nets = {"x": bus.net}
         if unit.protected:
             self.hardened[layer.name] = tuple(j for j, neuron in enumerate(unit.neurons) if neuron.hardened)
@@ -187,11 +199,17 @@ class UnitWriter:
     """A layer that computes, in one piece."""
 
     def __init__(
-        self, layer: Layer, source: FixedPoint, plan: LayerPlan, cycle_of: Callable[[int], int], taps: bool
+        self,
+        layer: Layer,
+        source: FixedPoint,
+        plan: LayerPlan,
+        policy: EstimatePolicy,
+        cycle_of: Callable[[int], int],
+        taps: bool,
     ) -> None:
         self.layer, self.source, self.plan, self.cycle_of, self.taps = layer, source, plan, cycle_of, taps
         self._tapped = 0
-        every = [arithmetic(layer, j, source) for j in range(layer.neurons)]
+        every = [arithmetic(layer, j, source, policy) for j in range(layer.neurons)]
         width = layer.acc.width
         self.neurons = [
             Neuron(words, plan, width - bits, width, cycle_of)

@@ -8,18 +8,23 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Rounding, cast
 from codesign.network import Layer
 from codesign.protection import LayerPlan
+from codesign.resources.dsp import takes_dsp, tiles
+from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.rtl.emit import Net, View, crosses
 from codesign.resources.rtl.verilog import Module, Writer
 from codesign.resources.rtl.words import (
     Bounds,
     Constant,
     Operand,
+    Product,
     Sum,
     Word,
     adders,
+    made_of,
     moved,
     summed,
     times,
+    trailing_zeros,
 )
 
 Cycles = Callable[[int], int]
@@ -42,7 +47,7 @@ class Arithmetic:
         return not (self.total is None or isinstance(self.total, Constant))
 
 
-def arithmetic(layer: Layer, neuron: int, source: FixedPoint) -> Arithmetic:
+def arithmetic(layer: Layer, neuron: int, source: FixedPoint, policy: EstimatePolicy) -> Arithmetic:
     """Products by constants and their balanced tree, as `codesign.network.adder_spans` has it; a zero is left out."""
     acc = layer.acc
     limit, bounds = Bounds.of_bits(acc.width, acc.signed), Bounds(source.min_raw, source.max_raw)
@@ -50,11 +55,13 @@ def arithmetic(layer: Layer, neuron: int, source: FixedPoint) -> Arithmetic:
     if layer.saturates or (shift < 0 and acc.rounding is not Rounding.TRN):
         raise ConfigError(f"layer '{layer.name}': RTL is there for accumulators that truncate and wrap, not for {acc}")
     bias = int(cast(layer.b.raw[neuron], layer.b.type, acc))
+    room = max(limit.top - shift, 1)
     leaves: list[Word | None] = [Constant.of(bias) if bias else None]
     inputs = []
     for k, weight in enumerate(layer.w.raw[:, neuron].tolist()):
         operand = Operand(bounds, port=f"x{k}")
-        product = _product(operand, weight, shift, limit)
+        exact = _exact_product(operand, weight, source, Bounds.of_bits(room) if shift >= 0 else None, policy)
+        product = _entering(exact, shift, limit, room)
         leaves.append(product)
         if product is not None:
             inputs.append(operand)
@@ -62,10 +69,22 @@ def arithmetic(layer: Layer, neuron: int, source: FixedPoint) -> Arithmetic:
     return Arithmetic(tuple(inputs), tuple(leaf for leaf in leaves if leaf is not None), total)
 
 
-def _product(operand: Operand, weight: int, shift: int, limit: Bounds) -> Word | None:
+def _exact_product(
+    operand: Operand, weight: int, source: FixedPoint, limit: Bounds | None, policy: EstimatePolicy
+) -> Word | None:
+    """A product in logic, or of what DSPs give."""
+    zeros = trailing_zeros(weight)
+    if not takes_dsp(source, weight >> zeros, policy):
+        return times(operand, weight, limit)
+    found = [
+        moved(Product.by_tile(operand, tile, policy.dsp_levels), tile.shift + zeros)
+        for tile in tiles(source, weight >> zeros, policy)
+    ]
+    return found[0] if len(found) == 1 else summed(found, limit or operand.bounds.times(weight))
+
+
+def _entering(product: Word | None, shift: int, limit: Bounds, room: int) -> Word | None:
     """What a product adds to the sum; above the accumulator its bits are not computed."""
-    room = max(limit.top - shift, 1)
-    product = times(operand, weight, Bounds.of_bits(room) if shift >= 0 else None)
     if product is None or product.lowest + shift >= limit.top:
         return None
     if shift < 0:  # rounding down needs the number itself
@@ -187,8 +206,8 @@ class Neuron:
             view.take(operand, view.writer.input(operand.port, operand.bounds.top), 0)
 
     def _whole(self, view: View, word: Word) -> None:
-        for adder in adders(word):
-            view.write(adder)
+        for part in made_of(word):
+            view.write(part)
 
     def _sum(self, view: View, start: int, end: int, cycle: int) -> str:
         return f"{end - start}'d0" if self.words.total is None else view.bits(self.words.total, start, end, cycle)

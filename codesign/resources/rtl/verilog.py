@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from codesign.files import digest_of
 
 KEEP = "(* keep_hierarchy *)\n"
+# Read by Vivado (UG901) and by our own flow: the multiplication in a module of this attribute is a DSP.
+DSP = '(* use_dsp = "yes" *)\n'
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,9 @@ class Writer:
         given = ", ".join(f".{port}({net})" for port, net in nets.items())
         self.body.append(f"{part.name} {name} ({given});")
 
-    def done(self, name: str | None = None) -> Module:
+    def done(self, name: str | None = None, attributes: str = "") -> Module:
         """The module; without a name of its own it gets one by its content."""
         ports = ",\n  ".join(self.ports)
         text = f"(\n  {ports}\n);\n" + "".join(f"  {line}\n" for line in self.body) + "endmodule\n"
         name = name or f"{self.kind}_{digest_of(text)[:12]}"
-        return Module(name, f"{KEEP}module {name} {text}", tuple(self.parts.values()))
+        return Module(name, f"{KEEP}{attributes}module {name} {text}", tuple(self.parts.values()))

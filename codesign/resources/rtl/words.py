@@ -7,6 +7,8 @@ lies above `top` is the sign. Nothing here is Verilog: `emit` writes a word, or 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from codesign.resources.dsp import Tile
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -76,6 +78,25 @@ class Moved(Word):
 
     of: Word = Word(Bounds(0, 0))
     by: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Word):
+    """The bits [start, end) of a word, those at its top with its sign, times a constant in a multiplier of its own."""
+
+    of: Word = Word(Bounds(0, 0))
+    start: int = 0
+    end: int = 0
+    factor: int = 0
+
+    @classmethod
+    def by_tile(cls, of: Word, tile: Tile, levels: int) -> "Product":
+        """What one DSP gives."""
+        end = min(tile.end, of.top)
+        part = Bounds.of_bits(end - tile.start, signed=False)
+        if end == of.top:
+            part = Bounds(of.bounds.low >> tile.start, of.bounds.high >> tile.start)
+        return cls(part.times(tile.factor), 0, of.level + levels, False, of, tile.start, end, tile.factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,13 +202,20 @@ def replace_sign(word: Word, minus: bool) -> Word:
 
 def adders(word: Word | None) -> Iterator[Sum]:
     """Every sum that a word is made of, operands first, each once."""
+    return (part for part in made_of(word) if isinstance(part, Sum))
+
+
+def made_of(word: Word | None) -> Iterator[Sum | Product]:
+    """Every sum and every product by a multiplier that a word is made of, operands first, each once."""
     seen: set[int] = set()
 
-    def visit(at: Word) -> Iterator[Sum]:
+    def visit(at: Word) -> Iterator[Sum | Product]:
         if id(at) in seen:
             return
         seen.add(id(at))
-        if isinstance(at, Moved):
+        if isinstance(at, Product):
+            yield at
+        elif isinstance(at, Moved):
             yield from visit(at.of)
         elif isinstance(at, Sum):
             yield from visit(at.first)
