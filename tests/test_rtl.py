@@ -1,5 +1,7 @@
 """The design as RTL has the network's integers: random networks and plans, fault-free and with struck copies."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from codesign.faults import FaultArray, Target, fault_array
 from codesign.fixed import FixedPoint, Ints, Overflow, Rounding
 from codesign.network import Kind, Layer, Network, Parameter, adder_spans, forward
 from codesign.protection import Mechanism, ProtectionPlan, Scope
+from codesign.resources.estimate import EstimatePolicy
 from codesign.resources.rtl import Rtl, rtl
 
 VECTORS = 48
@@ -100,8 +103,10 @@ def struck(network: Network, plan: ProtectionPlan, design: Rtl) -> tuple[FaultAr
     return fault_array(rows), ports
 
 
-def job(network: Network, plan: ProtectionPlan, levels: int) -> tuple[Job, ReferenceSimulator, FaultArray]:
-    design = rtl(network, plan, levels, taps=True)
+def job(
+    network: Network, plan: ProtectionPlan, levels: int, policy: EstimatePolicy
+) -> tuple[Job, ReferenceSimulator, FaultArray]:
+    design = rtl(network, plan, levels, policy=policy, taps=True)
     inputs = random_raw(network.input_type, (VECTORS, network.n_in), np.random.default_rng(5))
     faults, strikes = struck(network, plan, design)
     entering = {"x": packed(inputs, network.input_type), "guard": [0] * VECTORS, **strikes}
@@ -110,9 +115,10 @@ def job(network: Network, plan: ProtectionPlan, levels: int) -> tuple[Job, Refer
     return Job(design, entering, leaving), ReferenceSimulator(network, plan, inputs), faults
 
 
-def compare(count: int, folder: Path) -> None:
+def compare(designs: Sequence[tuple[Network, ProtectionPlan, int]], folder: Path, *policies: EstimatePolicy) -> None:
     """All designs in one simulator, twice: without faults (also against the golden model), and struck."""
-    made = [job(*design) for design in drawn(count)]
+    count = len(designs)
+    made = [job(*design, policy) for design, policy in zip(designs, itertools.cycle(policies), strict=False)]
     assert sum(bool(one.design.hardened) for one, _, _ in made) > count // 2
     assert len({one.design.latency for one, _, _ in made}) > 3
     quiet = [
@@ -145,13 +151,13 @@ def compare(count: int, folder: Path) -> None:
 
 @pytest.mark.cxx
 def test_some_designs_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(12, tmp_path)
+    compare(drawn(12), tmp_path, EstimatePolicy())
 
 
 @pytest.mark.cxx
 @pytest.mark.slow
 def test_many_designs_have_the_networks_integers(tmp_path: Path) -> None:
-    compare(80, tmp_path)
+    compare(drawn(80), tmp_path, EstimatePolicy())
 
 
 def test_what_has_no_rtl_is_refused_by_name() -> None:

@@ -155,7 +155,7 @@ def _register(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
 
 def _dsp(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     """A DSP that only multiplies, without registers: signed A times signed B, a row of A's copies for each bit of B."""
-    a, b, product = values["A"], values["B"], [0] * len(values["P"])
+    a, b, product = values["A"], values["B"], [0] * 48
     for place, selected in enumerate(b):
         carry, subtracts = 0, place == len(b) - 1  # the sign's row has a negative weight
         for at in range(place, len(product)):

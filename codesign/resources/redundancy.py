@@ -61,6 +61,8 @@ class _Neuron:
         return {net for net in self.netlist.nets[name] if net > 1}
 
     def _shared(self) -> Iterable[int]:
+        # Copies of a shared graph read the layer's operands themselves.
+        yield from self.netlist.nets.get(f"{self.path.rsplit('.', 1)[0]}.x", ())
         for name, nets in self.netlist.nets.items():
             rest = name.removeprefix(f"{self.path}_")
             if rest != name and rest[0] in "hc" and rest[1:].isdecimal():

@@ -14,6 +14,7 @@ from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.estimate import EstimatePolicy
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
+from codesign.resources.rtl.shared import SharedSums, sums_on_graphs
 from codesign.resources.rtl.verilog import Module, Writer
 
 LEVELS_PER_CYCLE = 3
@@ -215,7 +216,10 @@ class UnitWriter:
             Neuron(words, plan, width - bits, width, cycle_of)
             for words, bits in zip(every, plan.hardened_bits, strict=True)
         ]
-        self.depth = max(words.level for words in every)
+        self.graphs = sums_on_graphs(layer, source, plan.hardened_bits, plan.mechanism.copies, policy)
+        self.on_graphs = {j for graph in self.graphs for j in graph.neurons}
+        alone = [words.level for j, words in enumerate(every) if j not in self.on_graphs]
+        self.depth = max([*alone, *(graph.level for graph in self.graphs)])
 
     @property
     def protected(self) -> bool:
@@ -242,8 +246,13 @@ class UnitWriter:
                 writer.input(name, width)
             if self.taps:
                 writer.input("strike", self.copied_bits)
+        for graph in self.graphs:
+            self._graph(writer, graph)
         for j, neuron in enumerate(self.neurons):
-            self._neuron(writer, j, neuron)
+            if j not in self.on_graphs:
+                self._neuron(writer, j, neuron)
+            if neuron.hardened:
+                self._vote(writer, j, neuron)
         self._casts(writer)
         if flags := [f"n{j}_differ" for j, neuron in enumerate(self.neurons) if neuron.hardened]:
             nets = {"clear": "clear", "valid": "valid", "differ": f"{{{', '.join(flags)}}}"}
@@ -254,8 +263,20 @@ class UnitWriter:
             writer.instance(status_module(len(flags)), "status", **nets)
         return writer
 
+    def _graph(self, writer: Writer, graph: SharedSums) -> None:
+        """Sums of several neurons: the nets n<j>, or n<j>_y<r> of each copy."""
+        width = self.layer.acc.width
+        module = graph.module(width, self.voted_cycle, self.cycle_of)
+        reads = {o.port: self._operand(0, o.port) for o in graph.inputs}
+        for r in range(graph.copies):
+            names = {j: f"n{j}_y{r}" if graph.guarded else f"n{j}" for j in graph.neurons}
+            writer.body += [f"wire [{width - 1}:0] {name};" for name in names.values()]
+            guard = {"guard": f"guard[{r}]"} if graph.guarded else {}
+            name = f"graph_copy{r}" if graph.guarded else "graph_neurons"
+            writer.instance(module, name, **guard, **reads, **{f"y{j}": net for j, net in names.items()})
+
     def _neuron(self, writer: Writer, j: int, neuron: Neuron) -> None:
-        """Its sum, voted, as the net n<j>."""
+        """Its sum as the net n<j>, or what its copies give as the nets n<j>_y<r>."""
         wires = writer.body
         width, cut = neuron.width, neuron.cut
         reads = {o.port: self._operand(j, o.port) for o in neuron.words.inputs}
@@ -271,12 +292,9 @@ class UnitWriter:
         if cut:
             wires.append(f"wire [{cut - 1}:0] n{j}_low;")
         writer.instance(once, f"n{j}_shared", **reads, **nets, **low)
-        votes: dict[str, str] = {}
         for r in range(self.plan.mechanism.copies):
             wires.append(f"wire [{width - cut - 1}:0] n{j}_y{r};")
             writer.instance(copy, f"n{j}_copy{r}", guard=f"guard[{r}]", **nets, y=f"n{j}_y{r}")
-            votes[f"a{r}"] = f"n{j}_y{r}" + self._strike(width - cut)
-        self._vote(writer, j, neuron, votes)
 
     def _strike(self, bits: int) -> str:
         if not self.taps:
@@ -284,9 +302,12 @@ class UnitWriter:
         first, self._tapped = self._tapped, self._tapped + bits
         return f" ^ strike[{self._tapped - 1}:{first}]"
 
-    def _vote(self, writer: Writer, j: int, neuron: Neuron, votes: dict[str, str]) -> None:
+    def _vote(self, writer: Writer, j: int, neuron: Neuron) -> None:
+        """What its copies give, voted, as the net n<j>."""
         width, cut = neuron.width, neuron.cut
         whole = self.plan.mechanism is Mechanism.DMR
+        copies = range(self.plan.mechanism.copies)
+        votes = {f"a{r}": f"n{j}_y{r}" + self._strike(width - cut) for r in copies}
         voter = voter_module(self.plan.mechanism, width - cut, cut if whole else 0)
         bits = width if whole else width - cut
         writer.body += [f"wire n{j}_differ;", f"wire [{bits - 1}:0] n{j}_voted;"]

@@ -22,6 +22,7 @@ from codesign.resources.rtl.words import (
     adders,
     made_of,
     moved,
+    positive,
     summed,
     times,
     trailing_zeros,
@@ -65,7 +66,7 @@ def arithmetic(layer: Layer, neuron: int, source: FixedPoint, policy: EstimatePo
         leaves.append(product)
         if product is not None:
             inputs.append(operand)
-    total = _positive(summed(leaves, limit), limit)
+    total = positive(summed(leaves, limit), limit)
     return Arithmetic(tuple(inputs), tuple(leaf for leaf in leaves if leaf is not None), total)
 
 
@@ -88,21 +89,10 @@ def _entering(product: Word | None, shift: int, limit: Bounds, room: int) -> Wor
     if product is None or product.lowest + shift >= limit.top:
         return None
     if shift < 0:  # rounding down needs the number itself
-        product = _positive(product, Bounds.of_bits(room))
+        product = positive(product, Bounds.of_bits(room))
         assert product is not None
     leaf = moved(product, shift)
     return None if leaf.bounds == Bounds(0, 0) else leaf
-
-
-def _positive(word: Word | None, limit: Bounds) -> Word | None:
-    """A word that stands for itself: zero minus it, if it stood for its negative."""
-    if word is None or not word.minus:
-        return word
-    bounds = word.bounds.times(-1)
-    zero = Constant(Bounds(0, 0), word.lowest, word.level)
-    if bounds.top > limit.top:
-        bounds = limit
-    return Sum(bounds, word.lowest, word.level + 1, False, zero, word, True)
 
 
 # ---------------------------------------------------------------- modules
@@ -171,13 +161,13 @@ class Neuron:
             if isinstance(leaf, Constant):
                 continue
             port = f"h{number}"
-            name = self._guarded(writer, writer.input(port, end - start), end - start) if start < end else ""
+            name = writer.guarded(writer.input(port, end - start), end - start) if start < end else ""
             view.take(leaf, name, self.cycle_of(leaf.level))
         marked = self._marked()
         for number, adder in enumerate(self.crossing):
             name = writer.input(f"c{number}", 1)
             if marked.get(id(adder.first), False) == marked.get(id(adder.second), False):
-                name = self._guarded(writer, name, 1)
+                name = writer.guarded(name, 1)
             view.carries[id(adder)] = Net(name, 0, 1, self.cycle_of(adder.level))
         writer.output("y", self.width - self.cut, self._sum(view, self.cut, self.width, cycle))
         return writer.done()
@@ -195,11 +185,6 @@ class Neuron:
                 either = found.get(id(adder.first), False) or found.get(id(adder.second), False)
                 found[id(adder)] = id(adder) in crossing or either
         return found
-
-    @staticmethod
-    def _guarded(writer: Writer, port: str, width: int) -> str:
-        rest = f"{port}[{width - 1}:1], " if width > 1 else ""
-        return writer.wire(f"g_{port}", width, f"{{{rest}{port}[0] ^ guard[0]}}")
 
     def _read(self, view: View) -> None:
         for operand in self.words.inputs:

@@ -58,6 +58,11 @@ class Writer:
         self._names += 1
         return f"s{self._names}"
 
+    def guarded(self, port: str, width: int) -> str:
+        """A port's bits with the module's guard in the lowest one."""
+        rest = f"{port}[{width - 1}:1], " if width > 1 else ""
+        return self.wire(f"g_{port}", width, f"{{{rest}{port}[0] ^ guard[0]}}")
+
     def clock(self) -> None:
         """Give the module its clock, once."""
         if (port := "input wire clk") not in self.ports:

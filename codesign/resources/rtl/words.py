@@ -200,6 +200,17 @@ def replace_sign(word: Word, minus: bool) -> Word:
     return replace(word, minus=minus) if word.minus != minus else word
 
 
+def positive(word: Word | None, limit: Bounds) -> Word | None:
+    """A word that stands for itself: zero minus it, if it stood for its negative."""
+    if word is None or not word.minus:
+        return word
+    bounds = word.bounds.times(-1)
+    zero = Constant(Bounds(0, 0), word.lowest, word.level)
+    if bounds.top > limit.top:
+        bounds = limit
+    return Sum(bounds, word.lowest, word.level + 1, False, zero, word, True)
+
+
 def adders(word: Word | None) -> Iterator[Sum]:
     """Every sum that a word is made of, operands first, each once."""
     return (part for part in made_of(word) if isinstance(part, Sum))
