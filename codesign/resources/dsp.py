@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codesign.fixed import FixedPoint
-from codesign.resources.estimate.policy import EstimatePolicy
+from codesign.resources.policy import EstimatePolicy
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,9 @@ from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate.figures import CAUSES, Area, LayerEstimate
 from codesign.resources.estimate.passive import passive_cost
-from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.schedule import timed
 from codesign.resources.estimate.unit import unit_cost
+from codesign.resources.policy import EstimatePolicy
 from codesign.resources.report import ResourceReport
 
 __all__ = ["CAUSES", "MODEL", "Estimate", "EstimatePolicy", "LayerEstimate", "estimate"]

@@ -8,7 +8,7 @@ import numpy as np
 from codesign.codes import Code, encode
 from codesign.fixed import FixedPoint, Overflow, Rounding
 from codesign.protection import Mechanism
-from codesign.resources.estimate.policy import EstimatePolicy
+from codesign.resources.policy import EstimatePolicy
 
 LUT_INPUTS = 6
 # Words x bits of an 18 Kbit block RAM (AMD UG473).

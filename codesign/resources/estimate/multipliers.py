@@ -7,9 +7,9 @@ import numpy as np
 from codesign.fixed import FixedPoint, Ints, Rounding
 from codesign.network import Layer
 from codesign.resources.dsp import parts, takes_dsp, tiles
-from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.sums import Copies, tree
 from codesign.resources.estimate.words import EVERYTHING, Range, Words, bit_length, total, trailing_zeros
+from codesign.resources.policy import EstimatePolicy
 
 
 @dataclass(frozen=True)

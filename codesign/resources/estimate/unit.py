@@ -12,11 +12,13 @@ from codesign.resources.estimate.feed import Feed
 from codesign.resources.estimate.figures import Area, Boundary, Costed, LayerEstimate, status
 from codesign.resources.estimate.logic import cast_cost, flag_luts, vote_levels, vote_luts
 from codesign.resources.estimate.multipliers import Multipliers, products
-from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.recompute import SharedUnit
+from codesign.resources.estimate.shared import Datapath, GraphDatapath, only
 from codesign.resources.estimate.stored import FLAGS, decoding_levels, stored_parameters
 from codesign.resources.estimate.sums import Copies, Sums, chain, tree
 from codesign.resources.estimate.words import Bools, Range, Words
+from codesign.resources.policy import EstimatePolicy
+from codesign.resources.rtl.shared import sums_on_graphs
 
 Sources = tuple[FixedPoint, ...]
 
@@ -24,7 +26,7 @@ Sources = tuple[FixedPoint, ...]
 def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimatePolicy) -> Costed:
     """Figures of a layer into which values of types `sources` enter, under its plan."""
     feed = Feed(layer, sources)
-    path = _Datapath.of(layer, sources, plan, policy, feed.bits)
+    path = _datapath(layer, sources, plan, policy, feed.bits)
     unit = SharedUnit(layer, sources[0], plan, policy)
     cast_lut, cast_levels = cast_cost(layer.acc, layer.result)
     area = feed.area + path.area + Area(function=layer.neurons * cast_lut) + stored_parameters(layer, plan, policy)
@@ -48,7 +50,7 @@ def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimateP
     return Costed(estimated, boundaries, np.tile(widths, layer.pixels))
 
 
-def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapath", out: int) -> Iterator[Boundary]:
+def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: Datapath, out: int) -> Iterator[Boundary]:
     """Behind the operands; `own` are the levels of the layer's own neurons."""
     first = own[0] + own[1]
     # A chain's products are made one after the other, not all at once.
@@ -64,6 +66,19 @@ def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapat
 
 
 # ---------------------------------------------------------------- products and sums
+
+
+def _datapath(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimatePolicy, operand_bits: int) -> Datapath:
+    """The layer's arithmetic by its strategy."""
+    apart = _Datapath.of(layer, sources, plan, policy, operand_bits)
+    if not (graphs := sums_on_graphs(layer, sources[0], plan, policy)):
+        return apart
+    rest = np.setdiff1d(np.arange(layer.neurons), [j for graph in graphs for j in graph.neurons])
+    alone = None
+    if len(rest):
+        some, its_plan = only(layer, plan, rest)
+        alone = _Datapath.of(some, sources, its_plan, policy, operand_bits)
+    return GraphDatapath(tuple(graphs), apart, alone, operand_bits)
 
 
 @dataclass(frozen=True)
@@ -172,7 +187,7 @@ def _cast_operand(layer: Layer, source: FixedPoint) -> Words:
 # ---------------------------------------------------------------- protection
 
 
-def _resolution(path: _Datapath, plan: LayerPlan) -> Area:
+def _resolution(path: Datapath, plan: LayerPlan) -> Area:
     """Voters or comparisons of the hardened neurons, their flag, and the status registers of the layer."""
     widths = path.sums.words[0].bits
     votes = sum(vote_luts(plan.mechanism, int(path.voted[j]), int(widths[j])) for j in np.flatnonzero(path.there))

@@ -11,7 +11,7 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import FROM_INPUT, Kind, Layer, Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
-from codesign.resources.estimate import EstimatePolicy
+from codesign.resources.policy import EstimatePolicy
 from codesign.resources.rtl.neuron import Neuron, arithmetic
 from codesign.resources.rtl.parts import COUNTER_BITS, cast_module, status_module, voter_module
 from codesign.resources.rtl.shared import SharedSums, sums_on_graphs
@@ -216,7 +216,7 @@ class UnitWriter:
             Neuron(words, plan, width - bits, width, cycle_of)
             for words, bits in zip(every, plan.hardened_bits, strict=True)
         ]
-        self.graphs = sums_on_graphs(layer, source, plan.hardened_bits, plan.mechanism.copies, policy)
+        self.graphs = sums_on_graphs(layer, source, plan, policy)
         self.on_graphs = {j for graph in self.graphs for j in graph.neurons}
         alone = [words.level for j, words in enumerate(every) if j not in self.on_graphs]
         self.depth = max([*alone, *(graph.level for graph in self.graphs)])

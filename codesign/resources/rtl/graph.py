@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Graph:
     sums: tuple[tuple[Term, Term], ...]
     outputs: tuple[Term | None, ...]
 
+    @cached_property
     def coefficients(self) -> tuple[Ints, Ints]:
         """Of every node: shape (nodes, inputs), and the powers of two they are counted in, shape (nodes,)."""
         found, exponents = [*np.eye(self.inputs, dtype=np.int64)], [0] * self.inputs
@@ -64,7 +65,7 @@ class Graph:
 
     def check(self, weights: Ints) -> "Graph":
         """Raise ToolError unless the outputs are the weights' columns."""
-        coefficients, exponents = self.coefficients()
+        coefficients, exponents = self.coefficients
         for column, term in zip(weights.T, self.outputs, strict=True):
             found = np.zeros_like(column, dtype=np.float64)
             if term is not None:

@@ -9,7 +9,7 @@ from codesign.fixed import FixedPoint, Rounding, cast
 from codesign.network import Layer
 from codesign.protection import LayerPlan
 from codesign.resources.dsp import takes_dsp, tiles
-from codesign.resources.estimate.policy import EstimatePolicy
+from codesign.resources.policy import EstimatePolicy
 from codesign.resources.rtl.emit import Net, View, crosses
 from codesign.resources.rtl.verilog import Module, Writer
 from codesign.resources.rtl.words import (

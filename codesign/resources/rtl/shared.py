@@ -5,7 +5,7 @@ hardened whole are another, of which each copy is a graph of its own. A neuron w
 alone, as with strategy `latency` (docs/decisions/0013-distributed-arithmetic.md says why).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Ints, cast
 from codesign.network import Kind, Layer
-from codesign.resources.estimate.policy import EstimatePolicy, Strategy
+from codesign.protection import LayerPlan, Mechanism
+from codesign.resources.policy import EstimatePolicy, Strategy
 from codesign.resources.rtl.emit import View
 from codesign.resources.rtl.graph import Graph, Term, solved
 from codesign.resources.rtl.verilog import Module, Writer
@@ -55,62 +56,51 @@ class SharedSums:
         return writer.done()
 
 
-def check_strategy(layer: Layer, policy: EstimatePolicy) -> None:
-    """Raise ConfigError naming why a layer cannot have the strategy that the policy asks of it by name."""
-    if dict(policy.layer_strategies).get(layer.name) is Strategy.DISTRIBUTED_ARITHMETIC and (why := _hindrance(layer)):
-        raise ConfigError(f"layer '{layer.name}' ({layer.kind}): strategy distributed_arithmetic {why}")
+def sums_on_graphs(layer: Layer, source: FixedPoint, plan: LayerPlan, policy: EstimatePolicy) -> list[SharedSums]:
+    """The graphs of a layer, or none: with strategy `latency`, and where the layer cannot have any.
+
+    Raises ConfigError naming why if the policy asks this very layer to have one.
+    """
+    if policy.strategy_of(layer.name) is not Strategy.DISTRIBUTED_ARITHMETIC:
+        return []
+    if hindrance := _hindrance(layer, source):
+        if layer.name not in dict(policy.layer_strategies):
+            return []
+        raise ConfigError(f"layer '{layer.name}' ({layer.kind}): strategy distributed_arithmetic {hindrance}")
+    graph, varies = solved(layer.w.raw, source), _varying(layer, source)
+    # What is recomputed has one plain sum here.
+    hardened = np.array(plan.hardened_bits) * (plan.mechanism is not Mechanism.RECOMPUTE)
+    groups = [
+        (~varies | (hardened == 0), 1, False),
+        (varies & (hardened == layer.acc.width), plan.mechanism.copies, True),
+    ]
+    return [
+        replace(_sums(layer, source, graph, np.flatnonzero(chosen)), copies=copies, guarded=guarded)
+        for chosen, copies, guarded in groups
+        if chosen.any()
+    ]
 
 
-def on_graph(layer: Layer, policy: EstimatePolicy) -> bool:
-    """Whether a layer's neurons share a graph: the policy wants it and the layer can."""
-    return policy.strategy_of(layer.name) is Strategy.DISTRIBUTED_ARITHMETIC and not _hindrance(layer)
-
-
-def _hindrance(layer: Layer) -> str | None:
+def _hindrance(layer: Layer, source: FixedPoint) -> str | None:
+    """Why a layer cannot be a graph."""
     if layer.kind not in GRAPH_KINDS:
         return f"is for layers whose neurons share their inputs: {', '.join(GRAPH_KINDS)}"
     if layer.reuse_factor != 1:
         return f"needs constants for weights, reuse factor 1, not {layer.reuse_factor}"
     if layer.saturates:
         return f"needs an accumulator that wraps, not {layer.acc}: saturating additions have an order"
+    lost = -_shift(layer, source)
+    if lost > 0 and np.any(layer.w.raw & ((1 << lost) - 1)):
+        fraction = source.frac + layer.w.type.frac
+        return (
+            f"needs an accumulator that keeps the products' {fraction} bits of fraction, {layer.acc} has "
+            f"{layer.acc.frac}: a shared sum has no products of its own to round"
+        )
     return None
-
-
-def sums_on_graphs(
-    layer: Layer, source: FixedPoint, hardened_bits: Sequence[int], copies: int, policy: EstimatePolicy
-) -> list[SharedSums]:
-    """The graphs of a layer: none with strategy `latency`.
-
-    Raises ConfigError where products lose bits on their way into the accumulator, each on its own: a shared sum has
-    no products.
-    """
-    check_strategy(layer, policy)
-    if not on_graph(layer, policy):
-        return []
-    _check_fraction(layer, source)
-    graph, varies = solved(layer.w.raw, source), _varying(layer, source)
-    hardened = np.array(hardened_bits)
-    whole = varies & (hardened == layer.acc.width)
-    plain = ~varies | (hardened == 0)
-    groups = [(plain, 1, False), (whole, copies, True)]
-    return [
-        replace(_sums(layer, source, graph, np.flatnonzero(chosen)), copies=count, guarded=guarded)
-        for chosen, count, guarded in groups
-        if chosen.any()
-    ]
 
 
 def _shift(layer: Layer, source: FixedPoint) -> int:
     return layer.acc.frac - source.frac - layer.w.type.frac
-
-
-def _check_fraction(layer: Layer, source: FixedPoint) -> None:
-    lost = -_shift(layer, source)
-    if lost > 0 and np.any(layer.w.raw & ((1 << lost) - 1)):
-        raise ConfigError(
-            f"layer '{layer.name}': strategy distributed_arithmetic needs an accumulator that keeps the products' "
-            f"{source.frac + layer.w.type.frac} bits of fraction, {layer.acc} has {layer.acc.frac}"
-        )
 
 
 def _varying(layer: Layer, source: FixedPoint) -> NDArray[np.bool_]:
@@ -133,7 +123,7 @@ class _Words:
 
     def __init__(self, graph: Graph, source: FixedPoint, acc: FixedPoint, shift: int, neurons: Ints) -> None:
         self.graph, self.acc, self.shift = graph, acc, shift
-        self.coefficients, self.exponents = graph.coefficients()
+        self.coefficients, self.exponents = graph.coefficients
         self.source = Bounds(source.min_raw, source.max_raw)
         self.needed = self._needed(neurons)
         self._words: dict[int, Word] = {}

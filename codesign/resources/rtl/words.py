@@ -216,8 +216,8 @@ def adders(word: Word | None) -> Iterator[Sum]:
     return (part for part in made_of(word) if isinstance(part, Sum))
 
 
-def made_of(word: Word | None) -> Iterator[Sum | Product]:
-    """Every sum and every product by a multiplier that a word is made of, operands first, each once."""
+def made_of(*words: Word | None) -> Iterator[Sum | Product]:
+    """Every sum and every product by a multiplier that words are made of, operands first, each once."""
     seen: set[int] = set()
 
     def visit(at: Word) -> Iterator[Sum | Product]:
@@ -233,5 +233,6 @@ def made_of(word: Word | None) -> Iterator[Sum | Product]:
             yield from visit(at.second)
             yield at
 
-    if word is not None:
-        yield from visit(word)
+    for word in words:
+        if word is not None:
+            yield from visit(word)

@@ -1,0 +1,147 @@
+"""Cost of a layer whose neurons share adder graphs: the words of the RTL's own graphs, an adder a LUT a bit.
+
+A graph is solved once a layer and kept, so that only the first estimate of a layer takes da4ml's time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+from codesign.fixed import Ints
+from codesign.network import Layer, Parameter
+from codesign.protection import LayerPlan
+from codesign.resources.estimate.figures import Area
+from codesign.resources.estimate.sums import Sums
+from codesign.resources.estimate.words import Bools
+from codesign.resources.rtl.shared import SharedSums
+from codesign.resources.rtl.words import Constant, Moved, Sum, Word, made_of
+
+
+class Datapath(Protocol):
+    """What is asked of a layer's arithmetic."""
+
+    @property
+    def layer(self) -> Layer: ...
+    @property
+    def area(self) -> Area: ...
+    @property
+    def sums(self) -> Sums: ...
+    @property
+    def voted(self) -> Ints: ...
+    @property
+    def there(self) -> Bools: ...
+    @property
+    def multiplier_levels(self) -> int: ...
+    @property
+    def voter_levels(self) -> int: ...
+    @property
+    def product_bits(self) -> int: ...
+    @property
+    def sum_bits(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class GraphDatapath:
+    """Graphs, beside them the neurons that stand `alone`, and `apart`, the same layer with nothing shared.
+
+    The sums, their copies and their voters are the same as there.
+    """
+
+    graphs: tuple[SharedSums, ...]
+    apart: Datapath
+    alone: Datapath | None
+    operand_bits: int
+
+    @property
+    def layer(self) -> Layer:
+        return self.apart.layer
+
+    @property
+    def voted(self) -> Ints:
+        return self.apart.voted
+
+    @property
+    def there(self) -> Bools:
+        return self.apart.there
+
+    @property
+    def voter_levels(self) -> int:
+        return self.apart.voter_levels
+
+    @property
+    def sum_bits(self) -> int:
+        return self.apart.sum_bits
+
+    @property
+    def product_bits(self) -> int:
+        """There are no products: the operands."""
+        return self.operand_bits
+
+    @property
+    def multiplier_levels(self) -> int:
+        return 0
+
+    @cached_property
+    def area(self) -> Area:
+        luts = [sum(_adder_bits(part) for part in made_of(*g.totals) if isinstance(part, Sum)) for g in self.graphs]
+        graphs = Area(
+            function=sum(luts),
+            replicas=sum((g.copies - 1) * lut for g, lut in zip(self.graphs, luts, strict=True)),
+            guards=sum(g.copies * len(g.inputs) for g in self.graphs if g.guarded),
+        )
+        return graphs + self.alone.area if self.alone else graphs
+
+    @cached_property
+    def sums(self) -> Sums:
+        alone = self.alone.multiplier_levels + self.alone.sums.levels if self.alone else 0
+        levels = max(alone, *(graph.level for graph in self.graphs))
+        return replace(self.apart.sums, levels=levels, alive=tuple(self._alive(levels)))
+
+    def _alive(self, levels: int) -> Iterator[tuple[int, int]]:
+        spans = [(graph.copies, *span) for graph in self.graphs for span in _spans(graph, levels)]
+        for level in range(1, levels):
+            bits = sum(copies * bits for copies, first, last, bits in spans if first <= level < last)
+            yield level, bits + (_held(self.alone, level) if self.alone else 0)
+
+
+def only(layer: Layer, plan: LayerPlan, neurons: Ints) -> tuple[Layer, LayerPlan]:
+    """A layer of some of its neurons."""
+    weight, bias = Parameter(layer.w.raw[:, neurons], layer.w.type), Parameter(layer.b.raw[neurons], layer.b.type)
+    part = replace(layer, weight=weight, bias=bias, out_shape=(*layer.out_shape[:-1], len(neurons)))
+    return part, replace(plan, hardened_bits=tuple(plan.hardened_bits[j] for j in neurons))
+
+
+def _adder_bits(word: Sum) -> int:
+    return 0 if word.wired else max(word.top - word.start, 1)
+
+
+def _spans(graph: SharedSums, levels: int) -> Iterator[tuple[int, int, int]]:
+    """Of every word the level at which it is there, the last one at which it is read, and its bits."""
+    words: dict[int, Word] = {}
+    last: dict[int, int] = {}
+
+    def read(word: Word, level: int) -> None:
+        while isinstance(word, Moved):
+            word = word.of
+        if not isinstance(word, Constant):
+            words[id(word)] = word
+            last[id(word)] = max(last.get(id(word), 0), level)
+
+    for total in graph.totals:
+        if total is not None:
+            read(total, levels)
+    for part in made_of(*graph.totals):
+        if isinstance(part, Sum):
+            read(part.first, part.level)
+            read(part.second, part.level)
+    for key, word in words.items():
+        yield word.level, last[key], word.top - word.lowest
+
+
+def _held(path: Datapath, level: int) -> int:
+    """Bits of neurons that stand alone, after so many levels."""
+    first = path.multiplier_levels
+    there = [(first, path.product_bits), *((first + at, bits) for at, bits in path.sums.alive)]
+    there.append((first + path.sums.levels, path.sum_bits))
+    return next((bits for at, bits in reversed(there) if at <= level), 0)
