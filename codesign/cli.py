@@ -234,6 +234,18 @@ def resources(
     source: Annotated[
         str, typer.Option(help="`estimate`, or `vivado` / `vitis` to read the tool's reports.")
     ] = "estimate",
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="`latency` or `distributed_arithmetic` [default: the project's].", show_default=False),
+    ] = None,
+    dsp_min_bits: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Both factors of a product in DSPs have so many bits [default: the project's].",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print what a design occupies, and where the figures come from.
@@ -242,7 +254,7 @@ def resources(
     """
     from codesign.report.text import resources_text
 
-    report = _resources(what, source)
+    report = _resources(what, source, strategy, dsp_min_bits)
     if as_json:
         return print_json(report)
     print(resources_text(report), end="")
@@ -272,9 +284,9 @@ def doctor(as_json: Json = False) -> None:
     return None
 
 
-def _resources(what: Path, source: str) -> dict[str, Any]:
+def _resources(what: Path, source: str, strategy: str | None, dsp_min_bits: int | None) -> dict[str, Any]:
     from codesign.hls.folder import MANIFEST, Project
-    from codesign.resources.estimate import estimate
+    from codesign.resources.estimate import EstimatePolicy, estimate
     from codesign.resources.vendor import has_report, read_report
     from codesign.resources.vendor_run import run_csynth, tool_family
     from codesign.search.folder import RunFolder
@@ -286,7 +298,11 @@ def _resources(what: Path, source: str) -> dict[str, Any]:
     folder = best if best.exists() else what
     if source == "estimate":
         project = Project.open(folder)
-        return estimate(project.network, project.plan, clock_ns=project.options.clock_ns).to_json()
+        options = project.options
+        policy = EstimatePolicy.of(strategy or options.strategy, dsp_min_bits or options.dsp_min_bits)
+        return estimate(project.network, project.plan, clock_ns=options.clock_ns, policy=policy).to_json()
+    if strategy or dsp_min_bits:
+        raise ConfigError(f"--strategy and --dsp-min-bits are for --source estimate: a report of {source} has its own")
     top = None
     if (folder / MANIFEST).exists():
         top = (project := Project.open(folder)).network.name

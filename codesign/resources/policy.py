@@ -40,6 +40,11 @@ class EstimatePolicy:
     level_ns: float = 1.25
     clock_uncertainty: float = 0.125
 
+    @classmethod
+    def of(cls, strategy: str, dsp_min_bits: int) -> "EstimatePolicy":
+        """With the choices of a design. Raises ConfigError for a strategy that does not exist."""
+        return cls(strategy=one_of("strategy", strategy, tuple(Strategy)), dsp_min_bits=dsp_min_bits)
+
     def __post_init__(self) -> None:
         for strategy in (self.strategy, *(of for _, of in self.layer_strategies)):
             one_of("strategy", strategy, tuple(Strategy))
