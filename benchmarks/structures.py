@@ -43,6 +43,7 @@ def figures(network: Network, bits: tuple[int, ...], policy: EstimatePolicy) -> 
 
 
 def by_strategy(networks: list[Network]) -> Iterator[Row]:
+    """Each layer under each plan, both strategies side by side."""
     for network in networks:
         for name, bits in plans(network.layers[0]).items():
             latency, shared = (figures(network, bits, EstimatePolicy(strategy=strategy)) for strategy in Strategy)
@@ -50,6 +51,7 @@ def by_strategy(networks: list[Network]) -> Iterator[Row]:
 
 
 def by_dsp(networks: list[Network], thresholds: tuple[int, ...]) -> Iterator[Row]:
+    """Each layer with fewer and fewer products in logic."""
     for network in networks:
         for name in ("none", "full TMR"):
             for least in thresholds:
@@ -60,6 +62,7 @@ def by_dsp(networks: list[Network], thresholds: tuple[int, ...]) -> Iterator[Row
 
 
 def table(head: Row, rows: Iterator[Row]) -> None:
+    """Print it in Markdown, row by row."""
     print(f"| {' | '.join(map(str, head))} |\n|{'---|' * len(head)}")
     for row in rows:
         cells = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)
@@ -68,6 +71,7 @@ def table(head: Row, rows: Iterator[Row]) -> None:
 
 
 def main() -> None:
+    """Map and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=4)
     network = digits_mlp().network

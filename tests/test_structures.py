@@ -1,5 +1,6 @@
 """Shared adder graphs and multiplications in DSPs: the network's integers, the plan's copies, the estimate's counts."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_layers_of_one_network_can_differ() -> None:
 
 def dense(name: str, n_in: int, neurons: int, seed: int, bits: int = 4) -> Layer:
     generator, weight = np.random.default_rng(seed), FixedPoint(bits, 2)
-    types = (weight, FixedPoint(5, 3), FixedPoint(18, 14), FixedPoint(4, 2))
+    types = (weight, FixedPoint(5, 3), FixedPoint(18, 18 - bits), FixedPoint(4, 2))
     shapes = ((n_in, neurons), (neurons,))
     weights, bias = (Parameter(random_raw(of, shape, generator), of) for of, shape in zip(types, shapes, strict=False))
     return Layer.dense(name, weights, bias, types[2], types[3])
@@ -222,7 +223,7 @@ def test_the_netlists_dsp_multiplies(pairs: list[tuple[int, int]]) -> None:
 
 def chain(sizes: tuple[int, ...], hardened: int, bits: int) -> tuple[Network, ProtectionPlan]:
     """Dense layers one behind the other, of each `hardened` bits of every other neuron."""
-    layers = tuple(dense(f"fc{k}", n, m, k, bits) for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False)))
+    layers = tuple(dense(f"fc{k}", n, m, k, bits) for k, (n, m) in enumerate(itertools.pairwise(sizes)))
     plans = (
         LayerPlan(x.name, tuple(hardened * (j % 2) for j in range(x.neurons)), list(Mechanism)[k % 2])
         for k, x in enumerate(layers)
