@@ -1,4 +1,4 @@
-"""Cost of a layer whose neurons share adder graphs: the words of the RTL's own graphs, an adder a LUT a bit.
+"""Cost of a layer whose neurons share adder graphs: counted on the words of the RTL's own graphs.
 
 A graph is solved once a layer and kept, so that only the first estimate of a layer takes da4ml's time.
 """
@@ -84,7 +84,7 @@ class GraphDatapath:
 
     @cached_property
     def area(self) -> Area:
-        luts = [sum(_adder_bits(part) for part in made_of(*g.totals) if isinstance(part, Sum)) for g in self.graphs]
+        luts = [sum(adder_luts(part) for part in made_of(*g.totals) if isinstance(part, Sum)) for g in self.graphs]
         graphs = Area(
             function=sum(luts),
             replicas=sum((g.copies - 1) * lut for g, lut in zip(self.graphs, luts, strict=True)),
@@ -112,8 +112,29 @@ def only(layer: Layer, plan: LayerPlan, neurons: Ints) -> tuple[Layer, LayerPlan
     return part, replace(plan, hardened_bits=tuple(plan.hardened_bits[j] for j in neurons))
 
 
-def _adder_bits(word: Sum) -> int:
-    return 0 if word.wired else max(word.top - word.start, 1)
+def adder_luts(word: Sum) -> int:
+    """A LUT for each bit in which both operands count; where only one does, its bits and the carry take none.
+
+    Above the shorter operand a sum's bits are those of the carry chain. With a constant a bit is a wire, or an inverter
+    where a one is added or a zero subtracted.
+    """
+    a, b, at = word.first, word.second, word.start
+    if word.wired:
+        return 0
+    if isinstance(a, Constant) or isinstance(b, Constant):
+        constant, other = (a, b) if isinstance(a, Constant) else (b, a)
+        count = max(min(word.top, max(other.top, at + 1) if other.signed else other.top) - at, 0)
+        ones = (constant.bounds.low >> at & (1 << count) - 1).bit_count()
+        return count - ones if word.subtracts else ones
+    if word.subtracts:
+        top = max(a.top + (b.signed and not a.signed), b.top + (a.signed and not b.signed))
+    elif a.signed == b.signed:
+        top = max(a.top, b.top) if a.signed else min(a.top, b.top)
+    else:
+        top = b.top if a.signed else a.top
+    if word.subtracts or (a.signed and b.signed):
+        top = max(top, at + 1)
+    return max(min(word.top, top) - at, 0)
 
 
 def _spans(graph: SharedSums, levels: int) -> Iterator[tuple[int, int, int]]:
