@@ -27,11 +27,14 @@ def takes_dsp(source: FixedPoint, factor: int, policy: EstimatePolicy) -> bool:
     return abs(factor) > 1 and min(source.width, _signed_bits(factor)) >= policy.dsp_min_bits
 
 
-def tiles(source: FixedPoint, factor: int, policy: EstimatePolicy) -> tuple[Tile, ...]:
-    """The DSPs of such a product: the fewer of the two ways to lay the factors onto a DSP's operands."""
+def tiles(source: FixedPoint, factor: int, policy: EstimatePolicy, room: float) -> tuple[Tile, ...]:
+    """The DSPs of such a product, as far as they give some of its lowest `room` bits.
+
+    The fewer of the two ways to lay the factors onto a DSP's operands.
+    """
     first, second = policy.dsp_tile
-    ways = [tuple(_laid(source, factor, *sizes)) for sizes in ((first, second), (second, first))]
-    return min(ways, key=len)
+    ways = [_laid(source, factor, *sizes) for sizes in ((first, second), (second, first))]
+    return min((tuple(tile for tile in way if tile.shift < room) for way in ways), key=len)
 
 
 def _laid(source: FixedPoint, factor: int, operand_bits: int, factor_bits: int) -> Iterator[Tile]:

@@ -38,7 +38,7 @@ read_verilog -lib -specify +/xilinx/cells_sim.v
 read_verilog -lib +/xilinx/cells_xtra.v
 proc
 wreduce A:use_dsp
-techmap -map +/mul2dsp.v -D DSP_A_MAXWIDTH={wide} -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 \
+techmap -map +/mul2dsp.v -D DSP_A_MAXWIDTH={wide} -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=1 -D DSP_B_MINWIDTH=1 \
   -D DSP_SIGNEDONLY=1 -D DSP_NAME=$__MUL{wide}X18 A:use_dsp
 chtype -set $mul t:$__soft_mul
 techmap -map +/xilinx/{dsp_map}.v A:use_dsp

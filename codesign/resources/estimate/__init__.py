@@ -12,9 +12,12 @@ Model (`MODEL`), figures in 6-input LUTs unless said otherwise:
   costs nothing.
 - *Products by stored weights* (reuse factor above 1): the wider operand and-ed with each bit of the narrower, added by
   a balanced tree; ands are in the adders' LUTs but for the lowest bit of each pair of rows.
-- *DSP*: a multiplication whose operands both have at least `dsp_min_bits` bits takes DSPs and no LUT.
+- *DSP*: a multiplication whose operands both have at least `dsp_min_bits` bits takes DSPs, and LUTs only to add what
+  several of them give (`codesign.resources.dsp`).
+- *Shared graphs* (strategy distributed_arithmetic): the adders of da4ml's graph as the RTL has them, and no products; a
+  copy of neurons hardened whole is a graph of its own, with a guard for each operand. See `shared`.
 - *Sums*: a balanced binary tree over [bias or running sum, product 0, product 1, ...], the tree of
-  `network.adder_spans`; an operand that is always zero needs no adder. Nothing is shared between neurons. A saturating
+  `network.adder_spans`; an operand that is always zero needs no adder. With strategy latency neurons share nothing. A saturating
   accumulator has a chain, with overflow detection and a choice a bit after each adder that can leave the range. The
   choice between bias and running sum is in the LUTs of an adder.
 - *Adder*: one LUT a bit. Its bits run from the higher of its operands' lowest bits (below it, one operand

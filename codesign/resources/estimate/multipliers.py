@@ -103,7 +103,8 @@ def by_constants(weights: Ints, source: FixedPoint, limit: Range, policy: Estima
     scaled = np.take_along_axis(scaled, np.argsort(scaled == 0, axis=0, kind="stable"), axis=0)
     lut, depth = _shift_adds(scaled, source, limit)
     # Zeros below the lowest set bit are wiring.
-    dsp = np.array([_dsps(int(odd), source, policy) for odd in unique >> trailing_zeros(unique)], np.int64)
+    room = limit.width
+    dsp = np.array([_dsps(int(weight), source, policy, room) for weight in unique], np.int64)
     # What several DSPs give is added.
     more = np.maximum(dsp - 1, 0)
     lut = np.where(dsp > 0, more * (source.width + bit_length(np.abs(unique).astype(np.float64))), lut)
@@ -111,8 +112,11 @@ def by_constants(weights: Ints, source: FixedPoint, limit: Range, policy: Estima
     return Multipliers(*(cost[where].reshape(weights.shape) for cost in (lut, dsp, depth)))
 
 
-def _dsps(odd: int, source: FixedPoint, policy: EstimatePolicy) -> int:
-    return len(tiles(source, odd, policy)) if takes_dsp(source, odd, policy) else 0
+def _dsps(weight: int, source: FixedPoint, policy: EstimatePolicy, room: float) -> int:
+    zeros = (weight & -weight).bit_length() - 1 if weight else 0
+    if not takes_dsp(source, weight >> zeros, policy):
+        return 0
+    return len(tiles(source, weight >> zeros, policy, room - zeros))
 
 
 def _shift_adds(terms: Ints, source: FixedPoint, limit: Range) -> tuple[Ints, Ints]:

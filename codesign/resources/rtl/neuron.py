@@ -61,7 +61,7 @@ def arithmetic(layer: Layer, neuron: int, source: FixedPoint, policy: EstimatePo
     inputs = []
     for k, weight in enumerate(layer.w.raw[:, neuron].tolist()):
         operand = Operand(bounds, port=f"x{k}")
-        exact = _exact_product(operand, weight, source, Bounds.of_bits(room) if shift >= 0 else None, policy)
+        exact = _exact_product(operand, weight, source, room, policy, wraps=shift >= 0)
         product = _entering(exact, shift, limit, room)
         leaves.append(product)
         if product is not None:
@@ -71,15 +71,15 @@ def arithmetic(layer: Layer, neuron: int, source: FixedPoint, policy: EstimatePo
 
 
 def _exact_product(
-    operand: Operand, weight: int, source: FixedPoint, limit: Bounds | None, policy: EstimatePolicy
+    operand: Operand, weight: int, source: FixedPoint, room: int, policy: EstimatePolicy, *, wraps: bool
 ) -> Word | None:
-    """A product in logic, or of what DSPs give."""
-    zeros = trailing_zeros(weight)
+    """A product in logic, or of what DSPs give; of which `room` bits count, and no others are there if it wraps."""
+    zeros, limit = trailing_zeros(weight), Bounds.of_bits(room) if wraps else None
     if not takes_dsp(source, weight >> zeros, policy):
         return times(operand, weight, limit)
     found = [
         moved(Product.by_tile(operand, tile, policy.dsp_levels), tile.shift + zeros)
-        for tile in tiles(source, weight >> zeros, policy)
+        for tile in tiles(source, weight >> zeros, policy, room - zeros)
     ]
     return found[0] if len(found) == 1 else summed(found, limit or operand.bounds.times(weight))
 
