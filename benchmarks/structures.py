@@ -81,7 +81,7 @@ def main() -> None:
         (*protected, "latency LUT", "FF", "estimate", "distributed LUT", "FF", "estimate", "ratio"),
         by_strategy(networks),
     )
-    table((*protected, "dsp_min_bits", "LUT", "FF", "DSP", "estimate LUT", "DSP"), by_dsp(networks[-1:], (10, 8, 7, 6)))
+    table((*protected, "dsp_min_bits", "LUT", "FF", "DSP", "estimate LUT", "DSP"), by_dsp(networks[-2:], (10, 8, 7, 6)))
 
 
 if __name__ == "__main__":

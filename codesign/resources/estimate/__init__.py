@@ -17,9 +17,9 @@ Model (`MODEL`), figures in 6-input LUTs unless said otherwise:
 - *Shared graphs* (strategy distributed_arithmetic): the adders of da4ml's graph as the RTL has them, and no products; a
   copy of neurons hardened whole is a graph of its own, with a guard for each operand. See `shared`.
 - *Sums*: a balanced binary tree over [bias or running sum, product 0, product 1, ...], the tree of
-  `network.adder_spans`; an operand that is always zero needs no adder. With strategy latency neurons share nothing. A saturating
-  accumulator has a chain, with overflow detection and a choice a bit after each adder that can leave the range. The
-  choice between bias and running sum is in the LUTs of an adder.
+  `network.adder_spans`; an operand that is always zero needs no adder. With strategy latency neurons share nothing. A
+  saturating accumulator has a chain, with overflow detection and a choice a bit after each adder that can leave the
+  range. The choice between bias and running sum is in the LUTs of an adder.
 - *Adder*: one LUT a bit. Its bits run from the higher of its operands' lowest bits (below it, one operand
   passes through) to the top of the sum's range, found by interval arithmetic from the input's type and the
   weights (stored ones: their type), at most the accumulator's width. A subtraction costs as much as an addition: of two
