@@ -1,5 +1,6 @@
 """`codesign resources`: what a design occupies, by the source that was asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,20 @@ def resources(
         Path | None,
         typer.Option("--rtl", help="With yosys: also write the Verilog, into this folder.", show_default=False),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="`latency` or `distributed_arithmetic` [default: the project's or design's].", show_default=False
+        ),
+    ] = None,
+    dsp_min_bits: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Both factors of a product in DSPs have so many bits [default: the project's or design's].",
+            show_default=False,
+        ),
+    ] = None,
     weight_bits: Bits = None,
     activation_bits: ActivationBits = None,
     as_json: Json = False,
@@ -53,10 +68,16 @@ def resources(
         raise ConfigError(f"--family and --rtl are for --source yosys, not for {source}")
     if source in ("estimate", "yosys"):
         design = _design(what, weight_bits, activation_bits)
+        kept = design.structure
+        design = replace(design, structure=(strategy or kept[0], dsp_min_bits or kept[1]))
         report = _mapped(design, family, rtl) if source == "yosys" else _estimated(design)
     else:
         if weight_bits is not None or activation_bits is not None:
             raise ConfigError("--weight-bits and --activation-bits choose a study's network, which has no reports")
+        if strategy or dsp_min_bits:
+            raise ConfigError(
+                f"--strategy and --dsp-min-bits are for estimate and yosys: a report of {source} has its own"
+            )
         report = _read(Path(what), source)
     if as_json:
         return print_json(report)
@@ -80,12 +101,14 @@ def _design(what: str, weight_bits: int | None, activation_bits: int | None) -> 
 
 
 def _estimated(design: Costed) -> dict[str, Any]:
-    from codesign.resources.estimate import estimate
+    from codesign.resources.estimate import EstimatePolicy, estimate
 
-    return estimate(design.network, design.plan, clock_ns=design.clock_ns).to_json()
+    policy = EstimatePolicy.of(*design.structure)
+    return estimate(design.network, design.plan, clock_ns=design.clock_ns, policy=policy).to_json()
 
 
 def _mapped(design: Costed, family: str | None, folder: Path | None) -> dict[str, Any]:
+    from codesign.resources.estimate import EstimatePolicy
     from codesign.resources.mapping import FAMILIES, family_of
     from codesign.resources.synthesis import synthesise, write_rtl
 
@@ -93,9 +116,11 @@ def _mapped(design: Costed, family: str | None, folder: Path | None) -> dict[str
         chosen = one_of("family", family, FAMILIES)
     else:
         chosen = family_of(design.part) if design.part else "xc7"
+    policy = EstimatePolicy.of(*design.structure)
     if folder:
-        write_rtl(design.network, design.plan, folder, clock_ns=design.clock_ns)
-    return synthesise(design.network, design.plan, clock_ns=design.clock_ns, family=chosen).to_json()
+        write_rtl(design.network, design.plan, folder, clock_ns=design.clock_ns, policy=policy)
+    found = synthesise(design.network, design.plan, clock_ns=design.clock_ns, family=chosen, policy=policy)
+    return found.to_json()
 
 
 def _read(what: Path, source: str) -> dict[str, Any]:

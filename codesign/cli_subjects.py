@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,7 @@ from codesign.cli_common import default_out, network_of, study_of
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel
 from codesign.hls.folder import MANIFEST, Project
+from codesign.hls.options import ProjectOptions
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.subject import ARRAYS, CONFIDENCE, TRIALS, Faults, open_store, read_samples
@@ -37,10 +38,14 @@ class Design:
 
 @dataclass(frozen=True)
 class Costed(Design):
-    """A design, and what its figures depend on; None where nothing says for which part it is."""
+    """A design, and what its figures depend on; None where nothing says for which part it is.
+
+    `structure` is the strategy by which products become adders, and the bits of factors from which they become DSPs.
+    """
 
     clock_ns: float
     part: str | None
+    structure: tuple[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +151,7 @@ def open_costed(text: str, weight_bits: int | None = None, activation_bits: int 
     studies = {named.path: _study(named)} if named.kind == "study" else {}
     design = _open(named, studies, (weight_bits, activation_bits))
     clock_ns, part = DEFAULT_CLOCK_NS, None
+    structure = (options := ProjectOptions()).strategy, options.dsp_min_bits
     if named.kind == "study":
         from codesign.board.boards import load_board
 
@@ -154,12 +160,14 @@ def open_costed(text: str, weight_bits: int | None = None, activation_bits: int 
     elif named.kind == "project":
         options = Project.open(named.path).options
         clock_ns, part = options.clock_ns, options.part
+        structure = options.strategy, options.dsp_min_bits
     elif named.kind == "run":
         from codesign.search.folder import RunFolder
 
         of_run = RunFolder(named.path).result()["hardware"]
         clock_ns, part = float(of_run["clock_ns"]), of_run["capacity"]["part"]
-    return Costed(design.name, design.network, design.plan, clock_ns, part)
+        structure = _structure(_found(named))
+    return Costed(design.name, design.network, design.plan, clock_ns, part, structure)
 
 
 def _study(named: _Named) -> "Study":
@@ -176,7 +184,10 @@ def _open(named: _Named, studies: "dict[Path, Study]", widths: tuple[int | None,
         case "study":
             return Design(named.name, network_of(studies[named.path], *widths)[0], ProtectionPlan())
         case "run":
-            return _design(named)
+            from codesign.search.folder import RunFolder
+
+            found = _found(named)
+            return Design(named.name, *RunFolder(named.path).load(found["network"], found["plan"]))
         case "project":
             project = Project.open(named.path)
             return Design(named.name, project.network, project.plan)
@@ -184,22 +195,25 @@ def _open(named: _Named, studies: "dict[Path, Study]", widths: tuple[int | None,
             return Design(named.name, Network.load(named.path), ProtectionPlan())
 
 
-def _design(named: _Named) -> Design:
+def _found(named: _Named) -> dict[str, Any]:
     """A design of a run by its number or the name of a baseline, by default the best."""
     from codesign.search.folder import RunFolder
 
     folder, wanted = RunFolder(named.path), named.design
     if wanted in _BASELINES:
-        found = folder.result()["baselines"][wanted]
-    elif wanted is None or wanted == "best":
-        found = folder.design(None)
-    elif wanted.isdecimal():
-        found = folder.design(int(wanted))
-    else:
-        raise ConfigError(
-            f"'{named.text}': expected a design's number, best, {' or '.join(_BASELINES)} after the colon"
-        )
-    return Design(named.name, *folder.load(found["network"], found["plan"]))
+        baseline: dict[str, Any] = folder.result()["baselines"][wanted]
+        return baseline
+    if wanted is None or wanted == "best":
+        return folder.design(None)
+    if wanted.isdecimal():
+        return folder.design(int(wanted))
+    raise ConfigError(f"'{named.text}': expected a design's number, best, {' or '.join(_BASELINES)} after the colon")
+
+
+def _structure(found: dict[str, Any]) -> tuple[str, int]:
+    from codesign.study import Design as Point
+
+    return Point(**found["design"]).structure
 
 
 def _planned(named: _Named, first: Design | None) -> Design:

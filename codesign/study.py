@@ -81,7 +81,8 @@ _DOMAINS = {
     "hardened_scope": _Domain("categorical", choices=tuple(s.value for s in Scope)),
     "parameters": _Domain("categorical", choices=tuple(c.value for c in Code)),
     "reuse_factor": _Domain("int", 1, 4096),
-    "strategy": _Domain("categorical", choices=("Latency", "Resource")),
+    "strategy": _Domain("categorical", choices=("Latency", "Resource", "distributed_arithmetic")),
+    "dsp_min_bits": _Domain("int", 1, 49),
 }
 
 
@@ -161,6 +162,7 @@ class Design:
     strategy: str = "Latency"
     importance_score: str = DEFAULT_IMPORTANCE.value
     protection_budget: float = 0.0
+    dsp_min_bits: int = 10
 
     def __post_init__(self) -> None:
         for name, domain in _DOMAINS.items():
@@ -168,8 +170,15 @@ class Design:
                 object.__setattr__(self, name, domain.check(getattr(self, name)))
             except ValueError as error:
                 raise ConfigError(f"design: {name}: {error}") from None
-        if self.reuse_factor > 1 and self.strategy == "Latency":
-            raise ConfigError(f"design: reuse_factor {self.reuse_factor} needs strategy 'Resource', found 'Latency'")
+        if self.reuse_factor > 1 and self.strategy != "Resource":
+            raise ConfigError(
+                f"design: reuse_factor {self.reuse_factor} needs strategy 'Resource', found '{self.strategy}'"
+            )
+
+    @property
+    def structure(self) -> tuple[str, int]:
+        """What decides about the hardware beside network and plan: how adders are made of constants, and DSPs."""
+        return "distributed_arithmetic" if self.strategy == "distributed_arithmetic" else "latency", self.dsp_min_bits
 
     def to_json(self) -> dict[str, Value]:
         return asdict(self)
@@ -328,6 +337,7 @@ class SpaceSection(_Section):
     strategy: Variable = _default("strategy", "Latency")
     importance_score: Variable = _default("importance_score", DEFAULT_IMPORTANCE.value)
     protection_budget: Variable = _default("protection_budget", 0.0)
+    dsp_min_bits: Variable = _default("dsp_min_bits", 10)
 
     @field_validator("*", mode="plain")
     @classmethod

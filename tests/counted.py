@@ -6,7 +6,7 @@ from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.resources import estimate as estimates
 from codesign.resources.estimate import Estimate, EstimatePolicy
-from codesign.resources.estimate.calibration import Terms, shipped
+from codesign.resources.factors import Terms, shipped
 
 NO_FACTORS = replace(shipped(), terms=Terms())
 POLICY = EstimatePolicy(calibration=NO_FACTORS)

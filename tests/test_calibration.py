@@ -15,7 +15,7 @@ from codesign.network import Layer, Network, Parameter
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.calibration import errors_of, estimated, measured, random_designs
 from codesign.resources.estimate import EstimatePolicy, estimate
-from codesign.resources.estimate.calibration import SHIPPED, Calibration, Terms, shipped
+from codesign.resources.factors import SHIPPED, Calibration, Terms, shipped
 from codesign.resources.mapping import Family
 
 

@@ -20,9 +20,10 @@ from codesign.network import INPUT, Kind, Layer, Network, Parameter
 from codesign.network.rules import TABLES_OF
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 from codesign.resources.estimate import CAUSES, Estimate, EstimatePolicy, LayerEstimate
-from codesign.resources.estimate.logic import Memory, decoder_luts, mux_levels, mux_luts
+from codesign.resources.estimate.logic import Memory, decoder_luts, mux_luts
 from codesign.resources.estimate.multipliers import by_variable
 from codesign.resources.estimate.words import EVERYTHING
+from codesign.resources.rtl.words import mux_levels
 
 UNPROTECTED = ProtectionPlan()
 ONE_LEVEL = replace(POLICY, level_ns=4.375)

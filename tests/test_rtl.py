@@ -1,5 +1,6 @@
 """The design as RTL has the network's integers: random networks and plans, fault-free and with struck copies."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from codesign.fixed import FixedPoint, Ints, Overflow, Rounding
 from codesign.network import INPUT, Kind, Layer, Network, Parameter, Shape, adder_spans, forward
 from codesign.network.rules import TABLES_OF
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
+from codesign.resources.estimate import EstimatePolicy
 from codesign.resources.mapping import map_flat, map_modules
 from codesign.resources.netlist import Netlist
 from codesign.resources.redundancy import check_redundancy
@@ -175,8 +177,10 @@ def struck_step(
     return per_pass, pixel * passes + number, pixel * period + before + number
 
 
-def job(network: Network, plan: ProtectionPlan, levels: int) -> tuple[Job, ReferenceSimulator, FaultArray]:
-    design = rtl(network, plan, levels, taps=True)
+def job(
+    network: Network, plan: ProtectionPlan, levels: int, policy: EstimatePolicy
+) -> tuple[Job, ReferenceSimulator, FaultArray]:
+    design = rtl(network, plan, levels, policy=policy, taps=True)
     inputs = random_raw(network.input_type, (VECTORS, network.n_in), np.random.default_rng(5))
     faults, strikes = struck(network, plan, design)
     entering = {"x": packed(inputs, network.input_type), "guard": [0] * VECTORS, **strikes}
@@ -188,9 +192,10 @@ def job(network: Network, plan: ProtectionPlan, levels: int) -> tuple[Job, Refer
     return Job(design, entering, leaving), ReferenceSimulator(network, plan, inputs), faults
 
 
-def compare(designs: Sequence[Design], folder: Path) -> None:
+def compare(designs: Sequence[Design], folder: Path, *policies: EstimatePolicy) -> None:
     """All designs in one simulator, twice: without faults (also against the golden model), and struck."""
-    made, count = [job(*design) for design in designs], len(designs)
+    count, of_each = len(designs), itertools.cycle(policies or (EstimatePolicy(),))
+    made = [job(*design, policy) for design, policy in zip(designs, of_each, strict=False)]
     assert sum(bool(one.design.hardened or one.design.recomputed) for one, _, _ in made) > count // 2
     assert len({one.design.latency for one, _, _ in made}) > min(count - 1, 3)
     quiet = [

@@ -190,7 +190,8 @@ def test_settings(tmp_path: Path) -> None:
         ("[4, 8]", "4\nmechanism = 'qmr'", "mechanism: found 'qmr', expected one of 'tmr', 'dmr' or 'recompute'"),
         ("[4, 8]", "4\nhardened_scope = 'all'", "hardened_scope: found 'all', expected one of 'adder' or 'mac'"),
         ("[4, 8]", "4\nreuse_factor = 0", "reuse_factor: found 0, expected whole numbers in 1..4096"),
-        ("[4, 8]", "4\nstrategy = 'Area'", "strategy: found 'Area', expected one of 'Latency' or 'Resource'"),
+        ("[4, 8]", "4\nstrategy = 'Area'", "strategy: found 'Area', expected one of 'Latency', 'Resource' or"),
+        ("[4, 8]", "4\ndsp_min_bits = 0", "dsp_min_bits: found 0, expected whole numbers in 1..49"),
         ("[4, 8]", "4\nparameters = 'ecc'", "parameters: with reuse_factor 1 weights are constants in logic"),
         ("[4, 8]", "4\nparameters = 'ecc'\nreuse_factor = [1, 2]", "expected reuse_factor of at least 2 beside it"),
         ("[4, 8]", "4\nstrategy = { low = 1, high = 2 }", "strategy: found a range, expected one of 'Latency'"),
@@ -243,6 +244,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 KNOWN = {"weight_bits", "activation_bits", "important_fraction", "hardened_bits_important", "hardened_bits_normal"}
 KNOWN |= {"importance_scope", "mechanism", "dot_size", "hardened_scope", "parameters", "reuse_factor", "strategy"}
 KNOWN |= {"importance_score", "protection_budget"}
+KNOWN |= {"dsp_min_bits"}
 
 designs = st.builds(
     Design,
@@ -298,6 +300,7 @@ def test_designs_with_wrong_values_are_refused(change: dict[str, Any], message: 
     ("space", "meant"),
     [
         ("reuse_factor = 4", {"reuse_factor": 4, "strategy": "Resource"}),
+        ("reuse_factor = 4\nstrategy = 'distributed_arithmetic'", {"strategy": "Resource"}),
         ("mechanism = 'recompute'\nhardened_scope = 'mac'", {"dot_size": 8, "hardened_scope": "adder"}),
         ("mechanism = 'dmr'\ndot_size = 3", {"dot_size": 0, "hardened_scope": "adder"}),
         ("reuse_factor = 2\nparameters = 'ecc'", {"parameters": "ecc"}),

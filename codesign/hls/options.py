@@ -9,6 +9,8 @@ from codesign.network import Network
 Backend = Literal["Vivado", "Vitis", "VivadoAccelerator"]
 IoType = Literal["io_parallel", "io_stream"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+# How products by constants become adders.
+STRATEGIES = ("latency", "distributed_arithmetic")
 # Bits that a single-precision number holds exactly; double precision holds every FixedPoint.
 _FLOAT_BITS = 24
 IO_TYPES: tuple[IoType, ...] = get_args(IoType)
@@ -20,15 +22,21 @@ ACCELERATOR_BOARDS = {"xc7z020clg400-1": "pynq-z2", "xczu9eg-ffvb1156-2-e": "zcu
 class ProjectOptions:
     """Backend, FPGA part and clock, and how values travel between layers.
 
-    `VivadoAccelerator` builds for a board: the one that carries the part.
+    `VivadoAccelerator` builds for a board: the one that carries the part. `strategy` and `dsp_min_bits` are what the
+    estimate and the open synthesis go by; the HLS sources are of strategy Latency, and the tool decides about DSPs.
     """
 
     backend: Backend = "Vivado"
     part: str = "xczu9eg-ffvb1156-2-e"
     clock_ns: float = 5.0
     io_type: IoType = "io_parallel"
+    strategy: str = STRATEGIES[0]
+    dsp_min_bits: int = 10
 
     def __post_init__(self) -> None:
+        one_of("strategy", self.strategy, STRATEGIES)
+        if self.dsp_min_bits < 1:
+            raise ConfigError(f"dsp_min_bits is {self.dsp_min_bits}, expected at least 1")
         one_of("backend", self.backend, BACKENDS)
         one_of("io_type", self.io_type, IO_TYPES)
         if self.backend == "VivadoAccelerator" and self.part not in ACCELERATOR_BOARDS:

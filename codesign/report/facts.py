@@ -31,6 +31,7 @@ _VARIABLES = {
     "parameters": "stored parameters",
     "reuse_factor": "reuse factor",
     "strategy": "strategy",
+    "dsp_min_bits": "bits of factors in DSPs, at least",
 }
 _TARGETS = {
     "accumulator": "an adder's output after each accumulation",

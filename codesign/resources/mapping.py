@@ -20,7 +20,7 @@ from codesign.campaign.batches import available_cores
 from codesign.errors import ConfigError, ToolError, one_of
 from codesign.files import cache_folder, digest_of, write_atomically
 from codesign.progress import bar
-from codesign.resources.rtl.verilog import KEEP, Module
+from codesign.resources.rtl.verilog import DSP, KEEP, Module
 from codesign.resources.yosys import Batch, run_all
 
 Family = Literal["xc7", "xcup"]
@@ -32,11 +32,24 @@ _BATCH_CHARACTERS, _BATCHES_A_CORE = (30_000, 150_000), 3
 _MEMORY = re.compile(r"\bcase|\breg\b[^;\n]*\]\s*\w+\s*\[")
 # Parts of codesign.resources' part numbers that tell a family: 7 series, and UltraScale+ (its Alveo cards: xcu250).
 _PARTS = {"xc7": re.compile(r"x[acq]7"), "xcup": re.compile(r"x[acq](zu\d|k2\d|u\d|[akv]u\d+p)")}
+# Operand widths of a family's DSP: DSP48E1 (AMD UG479) and DSP48E2 (UG579).
+DSP_TILES: dict[Family, tuple[int, int]] = {"xc7": (25, 18), "xcup": (27, 18)}
+_DSP_MAPS: dict[Family, str] = {"xc7": "xc7_dsp_map", "xcup": "xcu_dsp_map"}
+# Of modules that are multipliers: a multiplication in a DSP, whatever its operands.
+_MULTIPLIERS = """
+read_verilog -lib +/xilinx/cells_xtra.v
+wreduce A:use_dsp
+techmap -map +/mul2dsp.v -D DSP_A_MAXWIDTH={wide} -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=1 -D DSP_B_MINWIDTH=1 \
+  -D DSP_SIGNEDONLY=1 -D DSP_NAME=$__MUL{wide}X18 A:use_dsp
+chtype -set $mul t:$__soft_mul
+techmap -map +/xilinx/{dsp_map}.v A:use_dsp
+"""
 
 _FLOW = """
 read_verilog source.v
 read_verilog -lib -specify +/xilinx/cells_sim.v
 proc
+{multipliers}
 {flatten}
 opt_expr
 opt_clean
@@ -112,6 +125,10 @@ class Mapped:
     @property
     def carry(self) -> int:
         return sum(n for kind, n in self.cells.items() if kind.startswith("CARRY"))
+
+    @property
+    def dsp(self) -> int:
+        return sum(n for kind, n in self.cells.items() if kind.startswith("DSP48"))
 
 
 def tool_version() -> str:
@@ -208,8 +225,10 @@ def _batch(modules: list[Module], family: Family, flat: bool) -> Batch:
     own = tuple(module.name for module in modules)
     stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
     text = "".join(module.text for module in modules)
+    multipliers = _MULTIPLIERS.format(wide=DSP_TILES[family][0], dsp_map=_DSP_MAPS[family])
     script = _FLOW.format(
         family=family,
+        multipliers=multipliers if DSP in text else "",
         flatten=f"hierarchy -top {own[0]}\nflatten -noscopeinfo" if flat else "",
         memory=f"synth_xilinx -family {family} -run map_memory:map_ffram" if _MEMORY.search(text) else "",
     )

@@ -155,6 +155,18 @@ def _register(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     return {"Q": values["D"]}
 
 
+def _dsp(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """A DSP that only multiplies, without registers: signed A times signed B, a row of A's copies for each bit of B."""
+    a, b, product = values["A"], values["B"], [0] * 48
+    for place, selected in enumerate(b):
+        carry, subtracts = 0, place == len(b) - 1  # the sign's row has a negative weight
+        for at in range(place, len(product)):
+            x, y = product[at], a[min(at - place, len(a) - 1)] & selected
+            product[at] = x ^ y ^ carry
+            carry = (y & carry) | ((y | carry) & (~x if subtracts else x))
+    return {"P": product}
+
+
 def _buffer(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
     return {"O": values["I"]}
 
@@ -168,4 +180,6 @@ KINDS = {
     "FDRE": _register,
     "FDSE": _register,
     WIRE: _buffer,
+    "DSP48E1": _dsp,
+    "DSP48E2": _dsp,
 }

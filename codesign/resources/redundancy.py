@@ -38,18 +38,21 @@ def count_instances(design: Rtl, modules: Mapping[str, Mapped], plan: Protection
         wanted = {
             f"n{neuron}_{part}": of_layer.hardened_bits[neuron]
             for neuron in design.hardened.get(name, ())
-            for part in ("voter", *(f"copy{copy}" for copy in copies))
+            for part in ("voter", *(f"copy{copy}" for copy in copies if neuron not in design.on_graphs.get(name, ())))
         } | {f"n{neuron}_voter": of_layer.hardened_bits[neuron] for neuron in design.recomputed.get(name, ())}
-        if wrong := sorted(found.keys() ^ wanted.keys()):
-            state = "is missing" if wrong[0] in wanted else "is not in the plan"
+        graphs = {f"graph_copy{copy}" for copy in copies if design.on_graphs.get(name)}
+        if wrong := sorted(found.keys() ^ wanted.keys() ^ graphs):
+            state = "is missing" if wrong[0] in wanted.keys() | graphs else "is not in the plan"
             raise ReportError(f"layer '{name}': {wrong[0]} {state} in the mapped netlist")
-        for instance, bits in wanted.items():
-            port = "a0" if instance.endswith("voter") else "y"
+        ports = {(instance, "a0" if instance.endswith("voter") else "y"): bits for instance, bits in wanted.items()}
+        for neuron in design.on_graphs.get(name, ()):
+            ports |= {(graph, f"y{neuron}"): of_layer.hardened_bits[neuron] for graph in graphs}
+        for (instance, port), bits in ports.items():
             if len(modules[found[instance]].netlist["ports"][port]["bits"]) != bits:
                 raise ReportError(f"layer '{name}': {instance} has not the plan's {bits} bits in the mapped netlist")
 
 
-_PART = re.compile(r"n\d+_(copy\d+|voter)")
+_PART = re.compile(r"n\d+_(copy\d+|voter)|graph_copy\d+")
 
 
 def check_redundancy(
@@ -68,7 +71,8 @@ def check_redundancy(
         inputs = {net for port in ("x", "x0", "x1") for net in netlist.nets.get(within + port, ())} if own else set()
         for neuron in neurons:
             path = f"{within}n{neuron}"
-            shared = (inputs if own else products.get(path, set())) | carries.get(path, set())
+            read = products.get(path) or products.get(f"{within}graph", set())
+            shared = (inputs if own else read) | carries.get(path, set())
             _Neuron(netlist, path, copies, shared).check(f"layer '{name}' neuron {neuron}")
             found += copies
     return found

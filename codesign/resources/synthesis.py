@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codesign.errors import ConfigError, one_of
 from codesign.files import write_atomically
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import CAUSES, EstimatePolicy
-from codesign.resources.mapping import Family, Mapped, map_modules, tool_version
+from codesign.resources.mapping import DSP_TILES, FAMILIES, Family, Mapped, map_modules, tool_version
 from codesign.resources.redundancy import prove
 from codesign.resources.report import ResourceReport
 from codesign.resources.rtl import Rtl, rtl
@@ -24,6 +25,7 @@ class Occupied:
     ff: int = 0
     carry: int = 0
     rom: int = 0
+    dsp: int = 0
 
     @property
     def lut(self) -> int:
@@ -34,13 +36,15 @@ class Occupied:
         self.lut_by_cause[cause] += mapped.lut
         self.ff += mapped.ff
         self.carry += mapped.carry
+        self.dsp += mapped.dsp
         for kind in mapped.cells.elements():
             if kind in modules:
                 self.add(cause, modules[kind], modules)
 
     def to_json(self) -> dict[str, Any]:
         causes = {cause: self.lut_by_cause[cause] for cause in CAUSES}
-        return {"lut": self.lut, "rom": self.rom, "ff": self.ff, "carry": self.carry, "lut_by_cause": causes}
+        own = {name: getattr(self, name) for name in ("lut", "rom", "ff", "carry", "dsp")}
+        return {**own, "lut_by_cause": causes}
 
 
 @dataclass(frozen=True)
@@ -70,26 +74,34 @@ class Synthesis:
         }
 
 
+_DEFAULT = EstimatePolicy()
+
+
 def synthesise(
     network: Network,
     plan: ProtectionPlan,
     *,
     clock_ns: float = 5.0,
     family: Family = "xc7",
+    policy: EstimatePolicy = _DEFAULT,
     cache: Path | None = None,
 ) -> Synthesis:
-    """Write the design's RTL, map it and count. Registers cut the logic as the estimate cuts it at that clock.
+    """Write the design's RTL, map it and count. The policy says which layers share adders and what becomes a DSP.
 
-    Raises ConfigError for layers and mechanisms without RTL, ToolError when Yosys is missing or fails, ReportError when
-    the mapped design has not the plan's copies.
+    Registers cut the logic as the estimate cuts it at that clock. Raises ConfigError for layers and mechanisms without
+    RTL, and for a DSP larger than the family's; ToolError when Yosys or da4ml is missing or fails, ReportError when the
+    mapped design has not the plan's copies.
     """
-    design = rtl(network, plan, EstimatePolicy().levels_per_cycle(clock_ns))
+    one_of("family", family, FAMILIES)
+    if max(policy.dsp_tile) > max(tile := DSP_TILES[family]) or min(policy.dsp_tile) > min(tile):
+        raise ConfigError(f"a DSP of {family} multiplies {tile[0]} x {tile[1]} bits, the policy says {policy.dsp_tile}")
+    design = rtl(network, plan, policy.levels_per_cycle(clock_ns), policy=policy)
     modules = map_modules(design.top.every(), family, cache)
     layers = _layers(design, modules)
     report = ResourceReport(
         lut=sum(layer.lut for layer in layers.values()),
         ff=sum(layer.ff for layer in layers.values()),
-        dsp=0,
+        dsp=sum(layer.dsp for layer in layers.values()),
         bram_18k=0,
         latency_cycles=design.latency,
         ii=design.ii,
@@ -101,12 +113,19 @@ def synthesise(
     return Synthesis(design, report, layers, modules, prove(design, modules, plan))
 
 
-def write_rtl(network: Network, plan: ProtectionPlan, folder: Path, *, clock_ns: float = 5.0) -> Path:
+def write_rtl(
+    network: Network,
+    plan: ProtectionPlan,
+    folder: Path,
+    *,
+    clock_ns: float = 5.0,
+    policy: EstimatePolicy = _DEFAULT,
+) -> Path:
     """The Verilog that `synthesise` maps, in one file named after the network; gives the file.
 
     Raises ConfigError for layers and mechanisms without RTL, and where it cannot be written.
     """
-    design = rtl(network, plan, EstimatePolicy().levels_per_cycle(clock_ns))
+    design = rtl(network, plan, policy.levels_per_cycle(clock_ns), policy=policy)
     path = folder / f"{network.name}.v"
     write_atomically(path, "\n".join(module.text for module in design.top.every().values()))
     return path

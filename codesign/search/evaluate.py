@@ -17,7 +17,7 @@ from codesign.faults import FaultModel, Lifetime, Target
 from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, selective_plan
-from codesign.resources.estimate import estimate
+from codesign.resources.estimate import EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
 from codesign.study import Design, Study
 from codesign.train.builder import Data, data
@@ -175,10 +175,10 @@ class Evaluator:
         network = self.network(design)
         return network, self.plan(network, design)
 
-    def signature(self, design: Design) -> tuple[str, str]:
-        """Digests: two designs of the same signature are the same accelerator."""
+    def signature(self, design: Design) -> tuple[str, str, str, int]:
+        """Digests and structure: two designs of the same signature are the same accelerator."""
         network, plan = self.protected(design)
-        return network.digest, plan.digest
+        return network.digest, plan.digest, *design.structure
 
     def fault_model(self, ber: float | None = None) -> FaultModel:
         """The study's faults, or the same at another bit error rate."""
@@ -216,7 +216,8 @@ class Evaluator:
         start = time.perf_counter()
         clean = self.trained(design).accuracy_clean
         network, plan = self.protected(design)
-        cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns)
+        policy = EstimatePolicy.of(*design.structure)
+        cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
         result = self.campaign(network, plan, self.fault_model(), progress)
         report = cost.report
         return Evaluation(

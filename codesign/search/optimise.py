@@ -190,7 +190,11 @@ def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evalua
     network, plan = _built(folder, evaluator, chosen)
     raw = network.quantise_inputs(evaluator.data.test_inputs)
     options = ProjectOptions(
-        study.hardware.backend, evaluator.board.part, study.hardware.clock_ns, study.hardware.io_type
+        study.hardware.backend,
+        evaluator.board.part,
+        study.hardware.clock_ns,
+        study.hardware.io_type,
+        *chosen.design.structure,
     )
     plan.save(folder.path / "best" / "plan.json", network)
     folder.keep_samples(raw)

@@ -33,7 +33,7 @@ class Proposer:
 
         `signature` tells accelerators apart: many points of the space mean the same hardware.
         """
-        seen = {(e.network, e.plan) for e in history}
+        seen = {(e.network, e.plan, *e.design.structure) for e in history}
         for point in self._ordered(history):
             design = self.space.design(point)
             if signature(design) not in seen:

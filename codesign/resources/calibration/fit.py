@@ -14,8 +14,8 @@ from codesign.progress import bar
 from codesign.protection import Mechanism
 from codesign.resources.calibration.designs import PRODUCTS, VALUE_BITS, WEIGHT_BITS, Design, random_designs
 from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
-from codesign.resources.estimate.calibration import Calibration, Error, Terms
 from codesign.resources.estimate.words import Reals
+from codesign.resources.factors import Calibration, Error, Terms
 from codesign.resources.mapping import Family, map_modules, tool_version
 from codesign.resources.report import ResourceReport
 from codesign.resources.rtl import rtl
@@ -31,6 +31,8 @@ _FOLDS = 5
 _STIFFNESS = 0.05
 # Relative errors below this count as equal; the weights settle in so many rounds.
 _SMALL_ERROR, _ROUNDS = 0.01, 20
+# Nothing is fitted to DSPs: their number is known, and they take no LUTs of their own.
+_LOGIC = EstimatePolicy(dsp_min_bits=MAX_WIDTH + 1)
 
 
 def calibrate(
@@ -66,10 +68,8 @@ def calibrate(
 
 
 def estimated(design: Design, calibration: Calibration | None = None) -> Estimate:
-    """A design's estimate without DSPs, which the mapping does not use; by default with the shipped calibration."""
-    policy = EstimatePolicy(dsp_min_bits=MAX_WIDTH + 1)
-    if calibration:
-        policy = replace(policy, calibration=calibration)
+    """A design's estimate without DSPs; by default with the shipped calibration."""
+    policy = replace(_LOGIC, calibration=calibration) if calibration else _LOGIC
     return estimate(design.network, design.plan, clock_ns=design.clock_ns, policy=policy)
 
 
@@ -80,14 +80,17 @@ def measured(designs: Sequence[Design], family: Family = "xc7", *, cache: Path |
         for first in range(0, len(designs), _BATCH):
             some, modules = designs[first : first + _BATCH], dict[str, Module]()
             for design in some:
-                per_cycle = EstimatePolicy().levels_per_cycle(design.clock_ns)
-                modules |= rtl(design.network, design.plan, per_cycle).top.every()
+                per_cycle = _LOGIC.levels_per_cycle(design.clock_ns)
+                modules |= rtl(design.network, design.plan, per_cycle, policy=_LOGIC).top.every()
             map_modules(modules, family, cache)
-            for design in some:
-                mapped = synthesise(design.network, design.plan, clock_ns=design.clock_ns, family=family, cache=cache)
-                found.append(mapped.report)
+            found += [_mapped(design, family, cache) for design in some]
             show(len(found))
     return found
+
+
+def _mapped(design: Design, family: Family, cache: Path | None) -> ResourceReport:
+    of, plan, clock_ns = design.network, design.plan, design.clock_ns
+    return synthesise(of, plan, clock_ns=clock_ns, family=family, policy=_LOGIC, cache=cache).report
 
 
 def errors_of(found: Sequence[ResourceReport], mapped: Sequence[ResourceReport]) -> dict[str, Error]:

@@ -9,8 +9,9 @@ that are fitted, the errors, and what they hold for. `tool_version` of the repor
 What is counted, part by part, is in docs/theory.md; in short, in 6-input LUTs:
 
 - Products by constants are recoded to canonical signed digits and added in a balanced tree; products by stored weights
-  (reuse factor above 1) are rows of ands. Wide ones take DSPs (see `EstimatePolicy`).
-- Sums are balanced trees, chains where the accumulator saturates. Nothing is shared between neurons.
+  (reuse factor above 1) are rows of ands. Wide ones take DSPs (see `codesign.resources.dsp`).
+- Shared graphs (strategy distributed_arithmetic) are da4ml's adders as the RTL has them, and no products; see `shared`.
+- Sums are balanced trees, chains where the accumulator saturates. With strategy latency neurons share nothing.
 - A hardened neuron (h bits, cut c = A - h) has bits below c once, those from c on in each copy, with its sign. Products
   exist once but for scope mac. Guards and carries between the parts are the cause `guards`.
 - Units for several pixels or passes have window registers, choices of operands, and memories of parameters.
@@ -24,12 +25,12 @@ from typing import Any
 
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
-from codesign.resources.estimate.calibration import Error
 from codesign.resources.estimate.figures import CAUSES, Area, LayerEstimate
 from codesign.resources.estimate.passive import passive_cost
-from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.schedule import timed
 from codesign.resources.estimate.unit import unit_cost
+from codesign.resources.factors import Error
+from codesign.resources.policy import EstimatePolicy
 from codesign.resources.report import ResourceReport
 
 __all__ = ["CAUSES", "MODEL", "Estimate", "EstimatePolicy", "LayerEstimate", "estimate"]
@@ -117,5 +118,6 @@ def estimate(
         source="estimate",
         tool_version=MODEL,
     )
-    outside = policy.calibration.outside(network, plan, report.dsp or 0)
+    shared = [layer.name for layer, cost in zip(network.layers, costs, strict=True) if cost.shared]
+    outside = policy.calibration.outside(network, plan, report.dsp or 0, shared)
     return Estimate(report, layers, {} if outside else policy.calibration.errors, outside)

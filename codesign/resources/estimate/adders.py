@@ -14,8 +14,6 @@ from codesign.fixed import Ints
 from codesign.resources.estimate.words import Bools, Range, Reals, Words
 
 ENDLESS = 1 << 20
-# Shorter adders become plain logic.
-CHAIN_BITS = 5
 
 
 @dataclass(frozen=True)

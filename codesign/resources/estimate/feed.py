@@ -8,7 +8,8 @@ import numpy as np
 from codesign.fixed import FixedPoint
 from codesign.network import Layer
 from codesign.resources.estimate.figures import Area
-from codesign.resources.estimate.logic import mux_levels, mux_luts
+from codesign.resources.estimate.logic import mux_luts
+from codesign.resources.rtl.words import mux_levels
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,14 @@ class Boundary:
 class Costed:
     """A layer before its cycles are known.
 
-    `boundaries` are in ascending order of level; `bits` are those of all values that leave.
+    `boundaries` are in ascending order of level; `bits` are those of all values that leave; `shared` says whether
+    neurons share adders.
     """
 
     layer: LayerEstimate
     boundaries: tuple[Boundary, ...]
     bits: int
+    shared: bool = False
 
 
 def table(memory: Memory) -> Area:

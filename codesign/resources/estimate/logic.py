@@ -7,7 +7,7 @@ import numpy as np
 
 from codesign.codes import Code, encode
 from codesign.fixed import FixedPoint, Overflow, Rounding
-from codesign.resources.estimate.policy import EstimatePolicy
+from codesign.resources.policy import EstimatePolicy
 
 LUT_INPUTS = 6
 # Words x bits of an 18 Kbit block RAM (AMD UG473).
@@ -38,14 +38,6 @@ def mux_luts(n_inputs: int) -> int:
     while n_inputs > 1:
         luts, n_inputs = luts + -(-n_inputs // 4), -(-n_inputs // 16)
     return luts
-
-
-def mux_levels(n_inputs: int) -> int:
-    """Levels of LUTs with their F7 and F8 multiplexers."""
-    levels = 0
-    while n_inputs > 1:
-        n_inputs, levels = -(-n_inputs // 16), levels + 1
-    return levels
 
 
 def larger_luts(bits: int) -> int:

@@ -7,10 +7,11 @@ import numpy as np
 
 from codesign.fixed import FixedPoint, Ints, Rounding
 from codesign.network import Layer
+from codesign.resources.dsp import parts, takes_dsp, tiles
 from codesign.resources.estimate.adders import added, adder_luts, positive
-from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.sums import Alive
 from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words, bit_length, trailing_zeros
+from codesign.resources.policy import EstimatePolicy
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def products(layer: Layer, source: FixedPoint, policy: EstimatePolicy) -> Produc
         return _entering(layer, source, _times(layer.w.raw, source), cost)
     unique, where = np.unique(layer.w.raw, return_inverse=True)
     room = Range.of_bits(max(layer.acc.width - shift, 1), True) if shift >= 0 else EVERYTHING
-    found = _constants(unique, source, room, policy)
+    found = _constants(unique, source, room, policy, max(layer.acc.width - shift, 1))
     words, lut = found.words, found.cost.lut
     if shift < 0:  # rounding down needs the number itself
         lut = lut + np.where(words.minus, words.top - words.lowest, 0)
@@ -126,7 +127,7 @@ def binary_digits(values: Ints) -> Ints:
 def by_constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy) -> Multipliers:
     """Costs are found once for each different weight and then spread over the layer."""
     unique, where = np.unique(weights, return_inverse=True)
-    found = _constants(unique, source, limit, policy)
+    found = _constants(unique, source, limit, policy, limit.width)
     # The products that stand for their negative are made positive where they are needed.
     return found.cost[where.reshape(weights.shape)]
 
@@ -147,23 +148,30 @@ class _Constants:
         return alive
 
 
-def _constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy) -> _Constants:
+def _constants(weights: Ints, source: FixedPoint, limit: Range, policy: EstimatePolicy, room: float) -> _Constants:
+    """Products in a limit, of which the lowest `room` bits count."""
     digits = binary_digits(weights) if source.width == 1 else signed_digits(weights)
     terms = digits * (np.int64(1) << np.arange(len(digits), dtype=np.int64))[:, None]
     # Nonzero digits first, so that the tree over them is as shallow as their number allows.
     terms = np.take_along_axis(terms, np.argsort(terms == 0, axis=0, kind="stable"), axis=0)
     words, lut, waits = _shift_adds(terms[: max(1, int((terms != 0).sum(axis=0).max(initial=0)))], source, limit)
-    # As signed numbers, as the DSP takes them; zeros below the lowest set bit are wiring as well.
-    width = bit_length(np.abs(weights >> trailing_zeros(weights)).astype(np.float64)) + 1
-    # A power of two is wiring and takes none.
-    wide = (width >= policy.dsp_min_bits) & ((digits != 0).sum(axis=0) > 1) & (source.width >= policy.dsp_min_bits)
-    tiles = np.where(wide, _tiles(source, width, policy), 0)
-    chosen = tiles > 0
+    dsp = np.array([_dsps(int(weight), source, policy, room) for weight in weights], np.int64)
+    chosen = dsp > 0
     if chosen.any():
-        exact = _times(weights, source)
-        words = replace(exact, level=np.full_like(weights, policy.dsp_levels)).where(chosen, words)
-        lut, waits = np.where(chosen, 0, lut), tuple((np.where(chosen, 0, b), s, u) for b, s, u in waits)
-    return _Constants(words, Multipliers(lut, tiles, words.level), waits)
+        # What several DSPs give is added.
+        more = np.maximum(dsp - 1, 0)
+        sums = more * (source.width + bit_length(np.abs(weights).astype(np.float64)))
+        level = policy.dsp_levels + bit_length(more.astype(np.float64))
+        words = replace(_times(weights, source), level=level).where(chosen, words)
+        lut, waits = np.where(chosen, sums, lut), tuple((np.where(chosen, 0, b), s, u) for b, s, u in waits)
+    return _Constants(words, Multipliers(lut, dsp, words.level), waits)
+
+
+def _dsps(weight: int, source: FixedPoint, policy: EstimatePolicy, room: float) -> int:
+    zeros = (weight & -weight).bit_length() - 1 if weight else 0
+    if not takes_dsp(source, weight >> zeros, policy):
+        return 0
+    return len(tiles(source, weight >> zeros, policy, room - zeros))
 
 
 def _shift_adds(
@@ -209,15 +217,6 @@ def _times(constants: Ints, source: FixedPoint) -> Words:
     return Words.plain(np.minimum(*ends), np.maximum(*ends), trailing_zeros(constants), constants != 0)
 
 
-def _tiles(source: FixedPoint, width: Ints, policy: EstimatePolicy) -> Ints:
-    """DSPs of a multiplication by a number of `width` bits, sign included."""
-    source_width = source.width + (not source.signed)
-    first, second = policy.dsp_tile
-    one_way = -(-source_width // first) * -(-width // second)
-    other_way = -(-source_width // second) * -(-width // first)
-    return np.minimum(one_way, other_way)
-
-
 # ---------------------------------------------------------------- by variables
 
 
@@ -228,8 +227,7 @@ def by_variable(a: FixedPoint, b: FixedPoint, limit: Range, policy: EstimatePoli
     the LUT of the first adder that its bit meets; the lowest bit of each pair of rows meets none and takes a LUT.
     """
     if min(a.width, b.width) >= policy.dsp_min_bits:
-        width = np.array(b.width + (not b.signed))
-        return 0, int(_tiles(a, width, policy)), policy.dsp_levels
+        return 0, _dsps_of_variables(a, b, policy), policy.dsp_levels
     wide, narrow = (a, b) if a.width >= b.width else (b, a)
     if narrow.width == 1:
         return wide.width, 0, 1
@@ -247,3 +245,14 @@ def by_variable(a: FixedPoint, b: FixedPoint, limit: Range, policy: EstimatePoli
         lut += int((adders.sum.top - adders.start).sum())
         rows = adders.sum.then(rows[even:])
     return lut, 0, int(rows.level[0, 0])
+
+
+def _dsps_of_variables(a: FixedPoint, b: FixedPoint, policy: EstimatePolicy) -> int:
+    """Both as signed numbers, in parts that fit a DSP's operands, the better way round."""
+    first, second = (of.width + (not of.signed) for of in (a, b))
+
+    def count(width: int, most: int) -> int:
+        return len(list(parts(width, most)))
+
+    one, other = policy.dsp_tile
+    return min(count(first, one) * count(second, other), count(first, other) * count(second, one))

@@ -6,7 +6,7 @@ from codesign.network import Layer
 from codesign.protection import LayerPlan
 from codesign.resources.estimate.figures import Area
 from codesign.resources.estimate.logic import Memory, decoder_levels, decoder_luts, flag_luts
-from codesign.resources.estimate.policy import EstimatePolicy
+from codesign.resources.policy import EstimatePolicy
 
 # The flags that reading a coded parameter can raise.
 FLAGS = {

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from codesign.fixed import Ints
-from codesign.resources.estimate.adders import CHAIN_BITS, ENDLESS, Adders, added, adder_luts, positive
+from codesign.resources.estimate.adders import ENDLESS, Adders, added, adder_luts, positive
 from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words
+from codesign.resources.rtl.words import CHAIN_BITS
 
 # LUTs of a sum of single bits, which the mapping joins with its neighbours.
 SINGLE_LUTS = 0.6

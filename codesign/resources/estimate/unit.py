@@ -12,11 +12,13 @@ from codesign.resources.estimate.feed import Feed
 from codesign.resources.estimate.figures import Area, Boundary, Costed, LayerEstimate, status
 from codesign.resources.estimate.logic import cast_cost, flag_luts
 from codesign.resources.estimate.multipliers import Multipliers, products
-from codesign.resources.estimate.policy import EstimatePolicy
 from codesign.resources.estimate.recompute import SharedUnit
+from codesign.resources.estimate.shared import Datapath, GraphDatapath, only
 from codesign.resources.estimate.stored import FLAGS, decoding_levels, stored_parameters
 from codesign.resources.estimate.sums import Alive, Copies, Sums, chain, tree
 from codesign.resources.estimate.words import Bools, Range, Words
+from codesign.resources.policy import EstimatePolicy
+from codesign.resources.rtl.shared import sums_on_graphs
 
 Sources = tuple[FixedPoint, ...]
 
@@ -25,7 +27,7 @@ def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimateP
     """Figures of a layer into which values of types `sources` enter, under its plan, registers every so many levels."""
     feed = Feed(layer, sources)
     before = feed.levels + decoding_levels(layer, plan)
-    path = _Datapath.of(layer, sources, plan, policy, feed.bits, (per_cycle, before))
+    path = _datapath(layer, sources, plan, policy, feed.bits, (per_cycle, before))
     unit = SharedUnit(layer, sources[0], plan, policy)
     cast_lut, cast_levels = cast_cost(layer.acc, layer.result)
     casts = layer.neurons * cast_lut
@@ -46,10 +48,10 @@ def unit_cost(layer: Layer, sources: Sources, plan: LayerPlan, policy: EstimateP
         ii=cycles,
     )
     boundaries = (Boundary(0, feed.bits), *_boundaries(estimated, own, path))
-    return Costed(estimated, boundaries, layer.n_out * layer.result.width)
+    return Costed(estimated, boundaries, layer.n_out * layer.result.width, isinstance(path, GraphDatapath))
 
 
-def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapath") -> Iterator[Boundary]:
+def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: Datapath) -> Iterator[Boundary]:
     """Behind the operands; `own` are the levels of the layer's own neurons."""
     deepest = sum(own)
     for level, bits in path.alive.by_level():
@@ -63,6 +65,26 @@ def _boundaries(layer: LayerEstimate, own: tuple[int, int, int], path: "_Datapat
 
 
 # ---------------------------------------------------------------- products and sums
+
+
+def _datapath(
+    layer: Layer,
+    sources: Sources,
+    plan: LayerPlan,
+    policy: EstimatePolicy,
+    operand_bits: int,
+    registered: tuple[int, int],
+) -> Datapath:
+    """The layer's arithmetic by its strategy, in registers after so many levels, with so many before it."""
+    apart = _Datapath.of(layer, sources, plan, policy, operand_bits, registered)
+    if not (graphs := sums_on_graphs(layer, sources[0], plan, policy)):
+        return apart
+    rest = np.setdiff1d(np.arange(layer.neurons), [j for graph in graphs for j in graph.neurons])
+    alone = None
+    if len(rest):
+        some, its_plan = only(layer, plan, rest)
+        alone = _Datapath.of(some, sources, its_plan, policy, operand_bits, registered)
+    return GraphDatapath(tuple(graphs), apart, alone)
 
 
 @dataclass(frozen=True)
@@ -189,7 +211,7 @@ def _cast_operand(layer: Layer, source: FixedPoint) -> Words:
 # ---------------------------------------------------------------- protection
 
 
-def _resolution(path: _Datapath, plan: LayerPlan, policy: EstimatePolicy) -> Area:
+def _resolution(path: Datapath, plan: LayerPlan, policy: EstimatePolicy) -> Area:
     """Voters or comparisons of the hardened neurons, their flag, and the status registers of the layer."""
     width = path.layer.acc.width
     voter = policy.calibration.vote_luts

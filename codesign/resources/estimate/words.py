@@ -27,6 +27,11 @@ class Range:
     def of_bits(cls, bits: int, signed: bool) -> "Range":
         return cls(-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if signed else cls(0.0, 2.0**bits - 1)
 
+    @property
+    def width(self) -> float:
+        """Bits of a type's range."""
+        return math.log2(self.high - self.low + 1)
+
     @classmethod
     def of_type(cls, of: FixedPoint) -> "Range":
         return cls.of_bits(of.width, of.signed)

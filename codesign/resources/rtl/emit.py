@@ -8,9 +8,9 @@ A negative word that ends below the cut has its sign in the high views as well, 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from codesign.resources.rtl.parts import cast_text
+from codesign.resources.rtl.parts import cast_text, multiplier_module
 from codesign.resources.rtl.verilog import Writer
-from codesign.resources.rtl.words import Assigned, Constant, Guarded, Moved, Operand, Sum, Word
+from codesign.resources.rtl.words import Assigned, Constant, Guarded, Moved, Operand, Product, Sum, Word
 
 ENDLESS = 1 << 20
 
@@ -103,6 +103,8 @@ class View:
             return self._assigned(word)
         if isinstance(word, Guarded):
             return self._guarded(word)
+        if isinstance(word, Product):
+            return self._product(word)
         if not isinstance(word, Sum):
             raise TypeError(f"{type(word).__name__} has no net")
         return self._sum(word)
@@ -127,6 +129,16 @@ class View:
         raised = f" | ({guard} & {width}'d{ones})" if ones else ""  # what is zero anyway
         self.writer.wire(name, width, f"({bits} & ~({guard} & {width}'d{zeros})){raised}")
         return self._keep(word, Net(name, start, end, cycle))
+
+    def _product(self, word: Product) -> Net:
+        """All bits that count of a multiplier's product, whatever the view."""
+        name, cycle = self.writer.fresh(), self.cycle_of(word.level)
+        width = word.end - word.start
+        part = multiplier_module(width, word.of.signed and word.end == word.of.top, word.factor, word.top)
+        self.writer.body.append(f"wire [{word.top - 1}:0] {name};")
+        operand = self.bits(word.of, word.start, word.end, cycle)
+        self.writer.instance(part, f"{name}_product", x=operand, y=name)
+        return self._keep(word, Net(name, 0, word.top, cycle))
 
     def _sum(self, word: Sum) -> Net:
         cycle = self.cycle_of(word.level)

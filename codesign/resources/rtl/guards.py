@@ -16,8 +16,7 @@ guards, which a tool that flattens the design may arrange as it likes: there onl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from codesign.resources.estimate.adders import CHAIN_BITS
-from codesign.resources.rtl.words import Assigned, Constant, Guarded, Moved, Sum, Word
+from codesign.resources.rtl.words import CHAIN_BITS, Assigned, Constant, Guarded, Moved, Product, Sum, Word
 
 _REACH = 128
 
@@ -78,6 +77,8 @@ class Guards:
                 return self._assigned(word)
             case Sum():
                 return self._sum(word)
+            case Product():
+                return self._product(word)
             case Constant():
                 return self._keep(word, word, _Nets(word.value & _mask(0, _REACH)))
         return self._keep(word, word, _Nets(_mask(*self._span(word))))
@@ -142,6 +143,13 @@ class Guards:
         own = (rounds and word.of.top - word.dropped >= CHAIN_BITS) or nets.own
         # Otherwise a bit may still be the operand's.
         return self._keep(word, replace(word, of=of), _Nets(own=whole) if own else _Nets(raw=whole))
+
+    def _product(self, word: Product) -> Word:
+        """A multiplier is one piece: one bit of what it reads is enough."""
+        of = self.read(word.of)
+        if not self._of(of).own:
+            of = self._wrapped(of, 1 << max(word.start, of.lowest))
+        return self._keep(word, replace(word, of=of), _Nets(own=_mask(*self._span(word))))
 
     def _sum(self, word: Sum) -> Word:
         first, second = self._at(word.first, word.level), self._at(word.second, word.level)

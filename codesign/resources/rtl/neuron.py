@@ -1,5 +1,6 @@
 """A neuron as modules: the plain one, or what exists once of a hardened one and its copies."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +8,8 @@ from functools import cached_property
 from codesign.fixed import FixedPoint, Overflow, Rounding, cast
 from codesign.network import Kind, Layer
 from codesign.protection import LayerPlan, Scope
+from codesign.resources.dsp import takes_dsp, tiles
+from codesign.resources.policy import EstimatePolicy
 from codesign.resources.rtl.emit import Net, View, crosses
 from codesign.resources.rtl.guards import Guards
 from codesign.resources.rtl.verilog import Module, Writer
@@ -17,6 +20,7 @@ from codesign.resources.rtl.words import (
     Guarded,
     Operand,
     Own,
+    Product,
     Sum,
     Word,
     adders,
@@ -27,6 +31,7 @@ from codesign.resources.rtl.words import (
     positive,
     summed,
     times,
+    trailing_zeros,
 )
 
 Cycles = Callable[[int], int]
@@ -49,7 +54,7 @@ class Arithmetic:
         return not (self.total is None or isinstance(self.total, Constant))
 
 
-def arithmetic(layer: Layer, neuron: int, sources: tuple[FixedPoint, ...]) -> Arithmetic:
+def arithmetic(layer: Layer, neuron: int, sources: tuple[FixedPoint, ...], policy: EstimatePolicy) -> Arithmetic:
     """Products by constants, or an addition's operands, and their sum; a leaf that is zero is left out.
 
     The sum is a balanced tree, as `codesign.network.adder_spans` has it, or a chain where the accumulator saturates.
@@ -64,16 +69,15 @@ def arithmetic(layer: Layer, neuron: int, sources: tuple[FixedPoint, ...]) -> Ar
     else:
         operands = [Operand(_range(sources[0]), port=f"x{k}") for k in range(layer.fan_in)]
         bias = int(cast(layer.b.raw[neuron], layer.b.type, acc))
-        shift = acc.frac - sources[0].frac - layer.w.type.frac
-        weights = layer.w.raw[:, neuron].tolist()
-        products = [_product(x, weight, shift, acc) for x, weight in zip(operands, weights, strict=True)]
+        products = [
+            _product(x, weight, layer, sources[0], policy)
+            for x, weight in zip(operands, layer.w.raw[:, neuron].tolist(), strict=True)
+        ]
         leaves = [Constant.of(bias) if bias else None, *products]
     limit = Bounds.of_bits(acc.width, acc.signed)
     total = chained(leaves, acc) if layer.saturates else summed(leaves, limit)
     total = positive(total, limit) if total else None
-    read = {id(at) for leaf in leaves for at in made_of(leaf)} | {
-        at.port for leaf in leaves for at in made_of(leaf) if isinstance(at, Operand)
-    }
+    read = {at.port for at in made_of(*leaves) if isinstance(at, Operand)}
     inputs = tuple(operand for operand in operands if operand.port in read)
     return Arithmetic(inputs, tuple(leaf for leaf in leaves if leaf is not None), total)
 
@@ -86,13 +90,20 @@ def _range(source: FixedPoint) -> Bounds:
 _SIGN_DEPENDENT = (Rounding.TRN_ZERO, Rounding.RND_ZERO, Rounding.RND_INF)
 
 
-def _product(operand: Operand, weight: int, shift: int, acc: FixedPoint) -> Word | None:
+def _product(operand: Operand, weight: int, layer: Layer, source: FixedPoint, policy: EstimatePolicy) -> Word | None:
     """What a product adds to the sum; above an accumulator that wraps its bits are not computed."""
+    acc = layer.acc
+    shift = acc.frac - source.frac - layer.w.type.frac
     limit, wraps = Bounds.of_bits(acc.width, acc.signed), acc.overflow is Overflow.WRAP
-    room = Bounds.of_bits(max(limit.top - shift, 1))
+    bits = max(limit.top - shift, 1)
+    room = Bounds.of_bits(bits)
     truncates = shift >= 0 or acc.rounding is Rounding.TRN
     modular = wraps and (truncates or acc.rounding not in _SIGN_DEPENDENT)
-    product = times(operand, weight, room if modular and (shift >= 0 or not truncates) else None)
+    narrowed = room if modular and (shift >= 0 or not truncates) else None
+    if weight and takes_dsp(source, weight >> trailing_zeros(weight), policy):
+        product: Word | None = _by_dsps(operand, weight, source, policy, bits if modular else math.inf, narrowed)
+    else:
+        product = times(operand, weight, narrowed)
     if product is None or (modular and product.lowest + shift >= limit.top):
         return None
     if not (wraps and truncates):
@@ -101,6 +112,18 @@ def _product(operand: Operand, weight: int, shift: int, acc: FixedPoint) -> Word
         product = positive(product, room)
     leaf = moved(product, shift)
     return None if leaf.bounds == Bounds(0, 0) else leaf
+
+
+def _by_dsps(
+    operand: Operand, weight: int, source: FixedPoint, policy: EstimatePolicy, room: float, limit: Bounds | None
+) -> Word | None:
+    """A product of what DSPs give, of which the lowest `room` bits count."""
+    zeros = trailing_zeros(weight)
+    found = [
+        moved(Product.by_tile(operand, tile, policy.dsp_levels), tile.shift + zeros)
+        for tile in tiles(source, weight >> zeros, policy, room - zeros)
+    ]
+    return found[0] if len(found) == 1 else summed(found, limit or operand.bounds.times(weight))
 
 
 # ---------------------------------------------------------------- modules
@@ -231,7 +254,7 @@ class Neuron:
         """Write all that the leaves are made of."""
         for leaf in leaves:
             for word in made_of(leaf):
-                if isinstance(word, Sum | Assigned | Guarded):
+                if isinstance(word, Sum | Assigned | Guarded | Product):
                     view.write(word)
 
     def _own(self, view: View) -> None:

@@ -3,7 +3,7 @@
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Overflow, Rounding
 from codesign.protection import Mechanism
-from codesign.resources.rtl.verilog import Module, Writer
+from codesign.resources.rtl.verilog import DSP, Module, Writer
 
 COUNTER_BITS = 16
 ZERO = "1'b0"
@@ -120,6 +120,22 @@ def _end(to: FixedPoint, *, upper: bool) -> str:
         symmetric = to.overflow is Overflow.SAT_SYM and to.signed and to.width > 1
         value = -to.max_raw if symmetric else to.min_raw
     return f"{to.width}'d{value & ((1 << to.width) - 1)}"
+
+
+# ---------------------------------------------------------------- multipliers
+
+
+def multiplier_module(width: int, signed: bool, factor: int, out: int) -> Module:
+    """`y` is the number `x` times a constant, in one DSP, of which `out` bits are used."""
+    writer = Writer("product")
+    writer.input("x", width)
+    extended = "x" if signed else "{1'b0, x}"
+    bits = (factor if factor >= 0 else -factor - 1).bit_length() + 1
+    whole = width + (not signed) + bits
+    constant = f"{bits}'sd{factor & ((1 << bits) - 1)}"
+    writer.body.append(f"wire signed [{whole - 1}:0] p = $signed({extended}) * $signed({constant});")
+    writer.output("y", out, f"p[{out - 1}:0]")
+    return writer.done(attributes=DSP)
 
 
 # ---------------------------------------------------------------- protection

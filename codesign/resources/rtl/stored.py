@@ -11,13 +11,22 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Ints, Rounding, cast
 from codesign.network import Layer
 from codesign.protection import LayerPlan
-from codesign.resources.estimate.logic import mux_levels
 from codesign.resources.rtl.emit import View
 from codesign.resources.rtl.neuron import Arithmetic, Neuron
 from codesign.resources.rtl.sequence import Sequence as Steps
 from codesign.resources.rtl.sequence import bits_for, selected
 from codesign.resources.rtl.verilog import Module, Writer, value_of
-from codesign.resources.rtl.words import Bounds, Operand, Running, Word, moved, positive, replace_sign, summed
+from codesign.resources.rtl.words import (
+    Bounds,
+    Operand,
+    Running,
+    Word,
+    moved,
+    mux_levels,
+    positive,
+    replace_sign,
+    summed,
+)
 
 Cycles = Callable[[int], int]
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from codesign.files import digest_of
 
 KEEP = "(* keep_hierarchy *)\n"
+# Read by Vivado (UG901) and by our own flow: the multiplication in a module of this attribute is a DSP.
+DSP = '(* use_dsp = "yes" *)\n'
 
 
 def value_of(bus: str, k: int, width: int) -> str:
@@ -61,6 +63,11 @@ class Writer:
         self._names += 1
         return f"s{self._names}"
 
+    def guarded(self, port: str, width: int) -> str:
+        """A port's bits with the module's guard in the lowest one."""
+        rest = f"{port}[{width - 1}:1], " if width > 1 else ""
+        return self.wire(f"g_{port}", width, f"{{{rest}{port}[0] ^ guard[0]}}")
+
     def clock(self) -> None:
         """Give the module its clock, once."""
         if (port := "input wire clk") not in self.ports:
@@ -92,9 +99,9 @@ class Writer:
         given = ", ".join(f".{port}({net})" for port, net in nets.items())
         self.body.append(f"{part.name} {name} ({given});")
 
-    def done(self, name: str | None = None) -> Module:
+    def done(self, name: str | None = None, attributes: str = "") -> Module:
         """The module; without a name of its own it gets one by its content."""
         ports = ",\n  ".join(self.ports)
         text = f"(\n  {ports}\n);\n" + "".join(f"  {line}\n" for line in self.body) + "endmodule\n"
         name = name or f"{self.kind}_{digest_of(text)[:12]}"
-        return Module(name, f"{KEEP}module {name} {text}", tuple(self.parts.values()))
+        return Module(name, f"{KEEP}{attributes}module {name} {text}", tuple(self.parts.values()))

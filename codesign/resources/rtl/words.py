@@ -8,6 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from codesign.fixed import FixedPoint, Overflow, Rounding, rescale
+from codesign.resources.dsp import Tile
+
+# Shorter adders become plain logic.
+CHAIN_BITS = 5
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,25 @@ class Moved(Word):
 
 
 @dataclass(frozen=True, eq=False)
+class Product(Word):
+    """The bits [start, end) of a word, those at its top with its sign, times a constant in a multiplier of its own."""
+
+    of: Word = Word(Bounds(0, 0))
+    start: int = 0
+    end: int = 0
+    factor: int = 0
+
+    @classmethod
+    def by_tile(cls, of: Word, tile: Tile, levels: int) -> "Product":
+        """What one DSP gives."""
+        end = min(tile.end, of.top)
+        part = Bounds.of_bits(end - tile.start, signed=False)
+        if end == of.top:
+            part = Bounds(of.bounds.low >> tile.start, of.bounds.high >> tile.start)
+        return cls(part.times(tile.factor), 0, of.level + levels, False, of, tile.start, end, tile.factor)
+
+
+@dataclass(frozen=True, eq=False)
 class Sum(Word):
     """`first` plus `second`, or minus it; modulo two to the power of `top`. `start` is the adder's lowest bit.
 
@@ -136,6 +159,14 @@ class Guarded(Word):
     @property
     def top(self) -> int:
         return max(super().top, self.mask.bit_length())
+
+
+def mux_levels(n_inputs: int) -> int:
+    """Levels of LUTs with their F7 and F8 multiplexers."""
+    levels = 0
+    while n_inputs > 1:
+        n_inputs, levels = -(-n_inputs // 16), levels + 1
+    return levels
 
 
 def trailing_zeros(value: int) -> int:
@@ -301,23 +332,24 @@ def replace_sign(word: Word, minus: bool) -> Word:
     return replace(word, minus=minus) if word.minus != minus else word
 
 
-def made_of(word: Word | None) -> Iterator[Word]:
-    """A word and everything that it is computed from, operands first, each once."""
+def made_of(*words: Word | None) -> Iterator[Word]:
+    """Words and everything that they are computed from, operands first, each once."""
     seen: set[int] = set()
 
     def visit(at: Word) -> Iterator[Word]:
         if id(at) in seen:
             return
         seen.add(id(at))
-        if isinstance(at, Moved | Assigned | Guarded):
+        if isinstance(at, Moved | Assigned | Guarded | Product):
             yield from visit(at.of)
         elif isinstance(at, Sum):
             yield from visit(at.first)
             yield from visit(at.second)
         yield at
 
-    if word is not None:
-        yield from visit(word)
+    for word in words:
+        if word is not None:
+            yield from visit(word)
 
 
 def adders(word: Word | None) -> Iterator[Sum]:

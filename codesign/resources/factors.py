@@ -4,7 +4,7 @@ The estimate counts; `codesign calibrate` compares its counts with mapped design
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope
 if TYPE_CHECKING:
     from codesign.resources.estimate.figures import LayerEstimate
 
-SHIPPED = Path(__file__).with_name("calibration.json")
+SHIPPED = Path(__file__).parent / "estimate" / "calibration.json"
 _KINDS = (Kind.DENSE, Kind.BATCHNORM, Kind.RELU, Kind.RESHAPE, Kind.CONCATENATE, Kind.ACTIVATION)
 
 
@@ -86,14 +86,18 @@ class Calibration:
             return self.voters[mechanism][hardened_bits - 1] + sum_bits - hardened_bits
         return self.voters[Mechanism.TMR][hardened_bits - 1]
 
-    def outside(self, network: Network, plan: ProtectionPlan, dsp: int) -> tuple[str, ...]:
-        """What of a design was never mapped, so that nothing is known of the estimate's error; empty for nothing."""
+    def outside(self, network: Network, plan: ProtectionPlan, dsp: int, shared: Iterable[str] = ()) -> tuple[str, ...]:
+        """What of a design was never mapped, so that nothing is known of the estimate's error; empty for nothing.
+
+        `shared` are the layers whose neurons share adders.
+        """
         found = [
             f"layer '{layer.name}' ({reason})"
             for index, layer in enumerate(network.layers)
             if (reason := self._beyond(layer, plan.of_layer(layer), network.input_types(index)[0].width))
         ]
-        return (*found, *([f"{dsp} DSPs"] if dsp else []))
+        graphs = (f"layer '{name}' (shared adders)" for name in shared)
+        return (*found, *graphs, *([f"{dsp} DSPs"] if dsp else []))
 
     def _beyond(self, layer: Layer, plan: LayerPlan, input_bits: int) -> str:
         if layer.kind not in _KINDS or layer.settings.get("function", "linear") != "linear":
