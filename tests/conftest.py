@@ -12,6 +12,8 @@ COSTS = ("cxx", "tf", "slow")
 
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# da4ml's graphs are small here, and numba takes minutes to compile their search.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
