@@ -41,7 +41,9 @@ class Mapped:
         """What has `ports`, `cells` and `netnames` as Yosys writes them."""
         cells = Counter(str(cell["type"]) for cell in netlist["cells"].values())
         text = f"{json.dumps(cells)}\n{json.dumps(netlist)}"
-        return cls(cells, gzip.compress(text.encode(), 1, mtime=0))
+        mapped = cls(cells, gzip.compress(text.encode(), 1, mtime=0))
+        vars(mapped)["netlist"] = netlist  # it is asked for soon, and takes as long to unpack as to map
+        return mapped
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "Mapped":

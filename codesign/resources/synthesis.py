@@ -1,7 +1,9 @@
 """Open synthesis of a design: its RTL mapped by Yosys, counted, and its redundancy proven in the result."""
 
+import contextlib
+import gc
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,25 @@ def synthesise(
     Raises ConfigError for layers and mechanisms without RTL, ToolError when Yosys is missing or fails, ReportError when
     the mapped design has not the plan's copies.
     """
+    with _uncollected():
+        return _synthesise(network, plan, float(clock_ns), family, cache)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Netlists are millions of objects without cycles, among which Python would look for cycles, and for long."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _synthesise(
+    network: Network, plan: ProtectionPlan, clock_ns: float, family: Family, cache: Path | None
+) -> Synthesis:
     design = rtl(network, plan, EstimatePolicy().levels_per_cycle(clock_ns))
     modules = map_modules(design.top.every(), family, cache)
     layers = _layers(design, modules)
@@ -93,7 +114,7 @@ def synthesise(
         bram_18k=0,
         latency_cycles=design.latency,
         ii=design.ii,
-        clock_ns=float(clock_ns),
+        clock_ns=clock_ns,
         source="yosys",
         tool_version=f"{tool_version()} {family}",
         stage="mapped",
