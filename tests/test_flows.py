@@ -29,6 +29,8 @@ SAMPLES = 64
         ("wire [0:0] s1 = a == b;", "general"),
         ("wire [0:0] s1 = a < b;", "general"),
         ("reg [3:0] s1 = 4'd3;", "general"),
+        ("wire [3:0] s1 = a[4*b +: 4];", "general"),
+        ("wire [0:0] s1 = a[b];", "general"),
         ("reg [3:0] s1; always @(posedge clk) if (a[0]) s1 <= b;", "general"),
         ("reg [3:0] s1 [0:7];", "general"),
     ],

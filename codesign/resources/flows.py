@@ -120,7 +120,7 @@ wreduce
 opt -fast
 techmap -map chains.v
 simplemap
-techmap -map +/techmap.v t:$alu t:$add t:$sub
+techmap -map +/techmap.v t:$* t:$_* %d
 simplemap
 opt_expr
 opt_merge
@@ -144,7 +144,7 @@ _ADDERS_ONLY = re.compile(r"(?:\(\* keep(?:_hierarchy)? \*\)|@\(posedge clk\) \w
 _WITH_GATES = re.compile(r"(?:\(\* keep(?:_hierarchy)? \*\)|@\(posedge clk\) \w+ <=|[\w\s'\[\]:{},;.()=+&|^~-])*")
 # An adder that is no chain: of gates, which `abc` covers.
 _SHORT = re.compile(r"\bwire \[[01]:0\] \w+ = [^;]*[+-]")
-_BEHAVIOUR = re.compile(r"==|\breg\b[^;]*=|\b(?:if|for|initial|integer|function|parameter)\b")
+_BEHAVIOUR = re.compile(r"==|\[[^\]]*[A-Za-z_+]|\breg\b[^;]*=|\b(?:if|for|initial|integer|function|parameter)\b")
 
 
 def flow_of(text: str) -> Flow:
