@@ -62,7 +62,7 @@ def test_synthesis_contract() -> None:
     rows = printed("synthesis.py")["rows"]
     assert [row["copies"] for row in rows] == [0, 0, 6, 30]
     assert rows[0]["lut"] == rows[1]["lut"] < rows[2]["lut"] < rows[3]["lut"] and all(
-        row["seconds"] > 0 for row in rows
+        row["seconds"] > 0 and row["processor_s"] > 0 for row in rows
     )
 
 

@@ -1,8 +1,4 @@
-"""Verilog modules mapped to a Xilinx family's primitives by Yosys: each on its own, several at once, and only once.
-
-Adders are kept apart (each becomes an `$alu` before `alumacc` could join them into sums of many terms, which take more
-LUTs and no carry chain) and LUTs are covered by `abc`: on adder graphs that gives what the adders' widths add up to.
-"""
+"""Verilog modules mapped to a Xilinx family's primitives by Yosys: each on its own, several at once, and only once."""
 
 import gzip
 import importlib.metadata
@@ -20,71 +16,17 @@ from codesign.campaign.batches import available_cores
 from codesign.errors import ConfigError, ToolError, one_of
 from codesign.files import cache_folder, digest_of, write_atomically
 from codesign.progress import bar
-from codesign.resources.rtl.verilog import DSP, KEEP, Module
+from codesign.resources.flows import FLOWS_DIGEST, MAPS, Flow, flow_of, primitive, script
+from codesign.resources.rtl.verilog import KEEP, Module
 from codesign.resources.yosys import Batch, run_all
 
 Family = Literal["xc7", "xcup"]
 FAMILIES: tuple[Family, ...] = ("xc7", "xcup")
 # A process takes as many modules as keep its start-up small beside its work, and the last ones fewer, so that all cores
 # are busy until the end: characters of Verilog, and how many batches a core shall have from any point on.
-_BATCH_CHARACTERS, _BATCHES_A_CORE = (30_000, 150_000), 3
-# What may become a memory. Its mapping takes longer to begin than all else, so it is left out where there is none.
-_MEMORY = re.compile(r"\bcase|\breg\b[^;\n]*\]\s*\w+\s*\[")
+_BATCH_CHARACTERS, _BATCHES_A_CORE = (60_000, 300_000), 3
 # Parts of codesign.resources' part numbers that tell a family: 7 series, and UltraScale+ (its Alveo cards: xcu250).
 _PARTS = {"xc7": re.compile(r"x[acq]7"), "xcup": re.compile(r"x[acq](zu\d|k2\d|u\d|[akv]u\d+p)")}
-# Operand widths of a family's DSP: DSP48E1 (AMD UG479) and DSP48E2 (UG579).
-DSP_TILES: dict[Family, tuple[int, int]] = {"xc7": (25, 18), "xcup": (27, 18)}
-_DSP_MAPS: dict[Family, str] = {"xc7": "xc7_dsp_map", "xcup": "xcu_dsp_map"}
-# Of modules that are multipliers: a multiplication in a DSP, whatever its operands.
-_MULTIPLIERS = """
-read_verilog -lib +/xilinx/cells_xtra.v
-wreduce A:use_dsp
-techmap -map +/mul2dsp.v -D DSP_A_MAXWIDTH={wide} -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=1 -D DSP_B_MINWIDTH=1 \
-  -D DSP_SIGNEDONLY=1 -D DSP_NAME=$__MUL{wide}X18 A:use_dsp
-chtype -set $mul t:$__soft_mul
-techmap -map +/xilinx/{dsp_map}.v A:use_dsp
-"""
-
-_FLOW = """
-read_verilog source.v
-read_verilog -lib -specify +/xilinx/cells_sim.v
-proc
-{multipliers}
-{flatten}
-opt_expr
-opt_clean
-wreduce
-techmap -map adders.v
-opt
-synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run prepare:map_memory
-{memory}
-synth_xilinx -family {family} -noiopad -noclkbuf -nodsp -run map_ffram:map_luts
-opt_expr -mux_undef -noclkinv
-abc -luts 2:2,3,6:5,10,20
-clean
-techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
-xilinx_dffopt
-opt_lut_ins -tech xilinx
-opt_clean
-select *
-write_json -selected result.json
-"""
-_ADDERS = "".join(
-    f"""
-(* techmap_celltype = "${operation}" *)
-module _adder_{operation} (A, B, Y);
-  parameter A_SIGNED = 0, B_SIGNED = 0, A_WIDTH = 1, B_WIDTH = 1, Y_WIDTH = 1;
-  input [A_WIDTH-1:0] A;
-  input [B_WIDTH-1:0] B;
-  output [Y_WIDTH-1:0] Y;
-  wire [Y_WIDTH-1:0] X, CO;
-  \\$alu #(
-    .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
-  ) _TECHMAP_REPLACE_ (.A(A), .B(B), .CI(1'b{inverts}), .BI(1'b{inverts}), .Y(Y), .X(X), .CO(CO));
-endmodule
-"""
-    for operation, inverts in (("add", 0), ("sub", 1))
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +41,9 @@ class Mapped:
         """What has `ports`, `cells` and `netnames` as Yosys writes them."""
         cells = Counter(str(cell["type"]) for cell in netlist["cells"].values())
         text = f"{json.dumps(cells)}\n{json.dumps(netlist)}"
-        return cls(cells, gzip.compress(text.encode(), 1, mtime=0))
+        mapped = cls(cells, gzip.compress(text.encode(), 1, mtime=0))
+        vars(mapped)["netlist"] = netlist  # it is asked for soon, and takes as long to unpack as to map
+        return mapped
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "Mapped":
@@ -179,7 +123,7 @@ def map_modules(
     the log, when Yosys fails or is missing.
     """
     one_of("family", family, FAMILIES)
-    folder = (cache or cache_folder()) / "yosys" / digest_of(_FLOW, _ADDERS, tool_version(), family, str(flat))[:16]
+    folder = (cache or cache_folder()) / "yosys" / digest_of(FLOWS_DIGEST, tool_version(), family, str(flat))[:16]
     found = {name: kept for name, module in modules.items() if (kept := _kept(_file(folder, module)))}
     if len(found) == len(modules):
         return found
@@ -208,38 +152,36 @@ def _kept(file: Path) -> Mapped | None:
 
 
 def _batches(modules: Mapping[str, Module], family: Family, flat: bool) -> Iterator[Batch]:
-    """Modules of about one size together, the longest first; of flat ones each on its own."""
-    least, most = _BATCH_CHARACTERS
-    waiting = sorted(modules.values(), key=lambda m: (len(m.text), m.name))
-    left = sum(len(module.text) for module in waiting)
-    while waiting:
-        room = 0 if flat else min(max(left // (_BATCHES_A_CORE * available_cores()), least), most)
+    """Modules of one flow and about one size together, the longest first; of flat ones each on its own."""
+    flows: dict[Flow, list[Module]] = {}
+    for module in sorted(modules.values(), key=lambda m: (len(m.text), m.name)):
+        flows.setdefault("general" if flat else flow_of(module.text), []).append(module)
+    left = sum(len(module.text) for module in modules.values())
+    while any(flows.values()):
+        flow = max((flow for flow in flows if flows[flow]), key=lambda f: len(flows[f][-1].text))
+        waiting, room = flows[flow], 0 if flat else _room(left)
         chosen = [waiting.pop()]
         while waiting and len(waiting[-1].text) + sum(len(module.text) for module in chosen) <= room:
             chosen.append(waiting.pop())
         left -= sum(len(module.text) for module in chosen)
-        yield _batch(chosen, family, flat)
+        yield _batch(chosen, flow, family, flat)
 
 
-def _batch(modules: list[Module], family: Family, flat: bool) -> Batch:
+def _room(left: int) -> int:
+    least, most = _BATCH_CHARACTERS
+    return min(max(left // (_BATCHES_A_CORE * available_cores()), least), most)
+
+
+def _batch(modules: list[Module], flow: Flow, family: Family, flat: bool) -> Batch:
     own = tuple(module.name for module in modules)
     stubs = {part.name: part.stub for module in modules for part in module.parts if part.name not in own}
     text = "".join(module.text for module in modules)
-    multipliers = _MULTIPLIERS.format(wide=DSP_TILES[family][0], dsp_map=_DSP_MAPS[family])
-    script = _FLOW.format(
-        family=family,
-        multipliers=multipliers if DSP in text else "",
-        flatten=f"hierarchy -top {own[0]}\nflatten -noscopeinfo" if flat else "",
-        memory=f"synth_xilinx -family {family} -run map_memory:map_ffram" if _MEMORY.search(text) else "",
-    )
-    return Batch(own, {"source.v": "".join([*stubs.values(), text]), "adders.v": _ADDERS}, script)
+    source = "".join([*stubs.values(), text])
+    return Batch(own, {"source.v": source, **MAPS}, script(flow, text, family, own[0] if flat else None))
 
 
 def _essential(module: dict[str, Any]) -> dict[str, Any]:
     """A netlist without what only a reader of the source needs."""
-    cells = {
-        name: {key: cell[key] for key in ("type", "parameters", "port_directions", "connections")}
-        for name, cell in module["cells"].items()
-    }
+    cells = {name: primitive(cell) for name, cell in module["cells"].items()}
     nets = {name: net["bits"] for name, net in module["netnames"].items() if not net["hide_name"]}
     return {"ports": module["ports"], "cells": cells, "netnames": nets}

@@ -1,7 +1,9 @@
 """Open synthesis of a design: its RTL mapped by Yosys, counted, and its redundancy proven in the result."""
 
+import contextlib
+import gc
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from codesign.files import write_atomically
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import CAUSES, EstimatePolicy
-from codesign.resources.mapping import DSP_TILES, FAMILIES, Family, Mapped, map_modules, tool_version
+from codesign.resources.flows import DSP_TILES
+from codesign.resources.mapping import FAMILIES, Family, Mapped, map_modules, tool_version
 from codesign.resources.redundancy import prove
 from codesign.resources.report import ResourceReport
 from codesign.resources.rtl import Rtl, rtl
@@ -96,6 +99,23 @@ def synthesise(
     if max(policy.dsp_tile) > max(tile := DSP_TILES[family]) or min(policy.dsp_tile) > min(tile):
         raise ConfigError(f"a DSP of {family} multiplies {tile[0]} x {tile[1]} bits, the policy says {policy.dsp_tile}")
     design = rtl(network, plan, policy.levels_per_cycle(clock_ns), policy=policy)
+    with _uncollected():
+        return _mapped(design, plan, float(clock_ns), family, cache)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Netlists are millions of objects without cycles, among which Python would look for cycles, and for long."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _mapped(design: Rtl, plan: ProtectionPlan, clock_ns: float, family: Family, cache: Path | None) -> Synthesis:
     modules = map_modules(design.top.every(), family, cache)
     layers = _layers(design, modules)
     report = ResourceReport(
@@ -105,7 +125,7 @@ def synthesise(
         bram_18k=0,
         latency_cycles=design.latency,
         ii=design.ii,
-        clock_ns=float(clock_ns),
+        clock_ns=clock_ns,
         source="yosys",
         tool_version=f"{tool_version()} {family}",
         stage="mapped",

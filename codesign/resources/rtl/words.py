@@ -6,6 +6,7 @@ lies above `top` is the sign. Nothing here is Verilog: `emit` writes a word, or 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from codesign.fixed import FixedPoint, Overflow, Rounding, rescale
 from codesign.resources.dsp import Tile
@@ -25,7 +26,7 @@ class Bounds:
     def of_bits(cls, bits: int, signed: bool = True) -> "Bounds":
         return cls(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else cls(0, (1 << bits) - 1)
 
-    @property
+    @cached_property
     def top(self) -> int:
         """Bits of the range, with a sign bit where it reaches below zero."""
         return max(self.high.bit_length(), (-self.low - 1).bit_length() if self.low < 0 else 0) + (self.low < 0)
@@ -47,7 +48,7 @@ class Word:
     level: int = 0
     minus: bool = False
 
-    @property
+    @cached_property
     def top(self) -> int:
         return max(self.bounds.top, self.lowest + 1)
 
@@ -334,22 +335,22 @@ def replace_sign(word: Word, minus: bool) -> Word:
 
 def made_of(*words: Word | None) -> Iterator[Word]:
     """Words and everything that they are computed from, operands first, each once."""
-    seen: set[int] = set()
+    found: dict[int, Word] = {}
 
-    def visit(at: Word) -> Iterator[Word]:
-        if id(at) in seen:
+    def visit(at: Word) -> None:
+        if id(at) in found:
             return
-        seen.add(id(at))
-        if isinstance(at, Moved | Assigned | Guarded | Product):
-            yield from visit(at.of)
-        elif isinstance(at, Sum):
-            yield from visit(at.first)
-            yield from visit(at.second)
-        yield at
+        if isinstance(at, Sum):
+            visit(at.first)
+            visit(at.second)
+        elif isinstance(at, Moved | Assigned | Guarded | Product):
+            visit(at.of)
+        found[id(at)] = at
 
     for word in words:
         if word is not None:
-            yield from visit(word)
+            visit(word)
+    return iter(found.values())
 
 
 def adders(word: Word | None) -> Iterator[Sum]:
