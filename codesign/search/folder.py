@@ -122,5 +122,10 @@ def identity(study: Study) -> dict[str, Any]:
     return {
         **kept,
         f"model file {study.model.builder}": FILE_DIGEST + digest_of(study.builder_source),
+        **(
+            {f"model file {study.model.file}": FILE_DIGEST + digest_of(study.model_source)}
+            if study.model_source
+            else {}
+        ),
         "this codesign's recipe for designs": RECIPE,
     }

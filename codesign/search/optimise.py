@@ -63,6 +63,8 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
 def _keep_study(study: Study, folder: RunFolder) -> None:
     write_atomically(folder.path / "study" / study.path.name, study.source)
     write_atomically(folder.path / "study" / study.model.builder, study.builder_source)
+    if study.model.file is not None and study.model_source is not None:
+        write_atomically(folder.path / "study" / study.model.file, study.model_source)
 
 
 def _search(study: Study, folder: RunFolder, store: Store, evaluator: Evaluator, budget: int) -> list[Evaluation]:
