@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails
 from codesign.codes import Code
 from codesign.errors import ConfigError, did_you_mean
 from codesign.files import digest_of
+from codesign.metrics import MetricName
 from codesign.protection import DEFAULT_IMPORTANCE, Importance, Mechanism, Scope
 
 Value = int | float | str
@@ -203,9 +204,6 @@ def _as_tuple(given: object) -> object:
 
 class _Section(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-MetricName = Literal["accuracy", "balanced_accuracy", "auc"]
 
 
 class ModelSection(_Section):
