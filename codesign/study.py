@@ -545,6 +545,8 @@ def _read_beside(study: Path, key: str, file: Path) -> bytes:
         # A symbolic link may lead outside although the text of the path does not.
         if not file.resolve().is_relative_to(study.parent.resolve()):
             raise ConfigError(f"{where}: '{file}' leads outside the study's folder")
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise ConfigError(f"{where}: '{file}' is not a file")
         if (size := file.stat().st_size) > _MAX_FILE_BYTES:
             raise ConfigError(f"{where}: '{file}' has {size} bytes, expected at most {_MAX_FILE_BYTES}")
         return file.read_bytes()

@@ -164,8 +164,9 @@ class Builder:
         if array.dtype.kind not in "iuf":
             raise ConfigError(f"{where} are {array.dtype}, expected numbers")
         values = array.astype(np.float64)
-        if broken := int(np.count_nonzero(~np.isfinite(values))):
-            raise ConfigError(f"{where} hold {broken} NaN or infinite values")
+        broken = np.argwhere(~np.isfinite(values))
+        if len(broken):
+            raise ConfigError(f"{where} hold {len(broken)} NaN or infinite values, first in {broken[0].tolist()}")
         exact = to_real(quantise(values, self.input_type), self.input_type)
         if not np.array_equal(exact, values):
             wrong = float(values[exact != values][0])
@@ -179,7 +180,7 @@ class Builder:
         if array.dtype.kind not in "iu":
             raise ConfigError(f"{where} are {array.dtype}, expected whole numbers")
         if array.min() < 0:
-            raise ConfigError(f"{where}: found {array.min()}, expected classes from 0")
+            raise ConfigError(f"{where}: found {array.min()} in {int(array.argmin())}, expected classes from 0")
         return _read_only(array.astype(np.int64))
 
     def _check_classes(self, train: Labels, test: Labels) -> None:

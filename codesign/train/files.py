@@ -8,6 +8,7 @@ import io
 import json
 import re
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -55,7 +56,8 @@ def load(study: Study, custom_objects: dict[str, Any]) -> Any:
 
     tf = tensorflow()
     known = {**_qkeras_objects(), **(custom_objects if allowed else {})}
-    with tempfile.TemporaryDirectory(prefix="codesign-") as folder:
+    with tempfile.TemporaryDirectory(prefix="codesign-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of QKeras's parser of quantisers
         # The bytes that were checked and digested are those that are loaded.
         copy = Path(folder) / f"model{path.suffix}"
         copy.write_bytes(source)
