@@ -180,7 +180,7 @@ class Builder:
         if array.dtype.kind not in "iu":
             raise ConfigError(f"{where} are {array.dtype}, expected whole numbers")
         if array.min() < 0:
-            raise ConfigError(f"{where}: found {array.min()} in {int(array.argmin())}, expected classes from 0")
+            raise ConfigError(f"{where}: found {array.min()}, expected classes from 0")
         return _read_only(array.astype(np.int64))
 
     def _check_classes(self, train: Labels, test: Labels) -> None:

@@ -10,6 +10,8 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import Layer
 
+# Types hls4ml cannot infer; the widths of every other tensor are inferred or given by a quantiser.
+DEFAULT_PRECISION = "fixed<24,12>"
 SUPPORTED = (
     "QDense, QConv1D/2D, QDepthwiseConv2D, QSeparableConv1D/2D, QConv2DBatchnorm, (Q)BatchNormalization, QActivation, "
     "Activation, LeakyReLU, ELU, Softmax, (Global)Max/AveragePooling1D/2D, Add, Concatenate, Flatten, Reshape, "
@@ -160,7 +162,7 @@ def unsupported(name: str, kind: str) -> ConfigError:
     """What is said of a layer that cannot be carried over."""
     if kind in _PLAIN:
         return ConfigError(
-            f"layer '{name}' ({kind}) is not supported: it has no quantisers, and hls4ml would round its weights to a "
-            f"default type; use Q{kind} with quantized_bits(..., alpha=1)"
+            f"layer '{name}' ({kind}) is not supported: it has no quantisers, and hls4ml would cut its weights to "
+            f"{DEFAULT_PRECISION}; use Q{kind} with quantized_bits(..., alpha=1)"
         )
     return ConfigError(f"layer '{name}' ({kind}) is not supported; supported are {SUPPORTED}")

@@ -94,8 +94,7 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) 
         if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
             raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
         finished = builder.finish(model, data)
-    if finished is not model:
-        check_model(finished, f"{builder.path}: finish", data)
+    check_model(finished, where if finished is model else f"{builder.path}: finish", data)
     return finished
 
 
