@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from codesign.campaign.merit import Merit, merit_under_faults
+from codesign.campaign.merit import Merit, merit_of
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
 from codesign.campaign.samples import check_samples
-from codesign.campaign.simulators import SIMULATORS, SimulatorName
+from codesign.campaign.simulators import SimulatorName
 from codesign.campaign.store import STORE_NAME, Store
 from codesign.campaign.verify import MISMATCHES, require_csim, verify
 from codesign.campaign.watch import Watch
 from codesign.campaign.workers import Workers
 from codesign.cli_common import default_out, network_of, study_of
-from codesign.errors import ConfigError, one_of
+from codesign.errors import ConfigError
 from codesign.faults import FaultModel, Lifetime, Target
 from codesign.files import write_atomically
 from codesign.fixed import Ints
@@ -144,27 +144,15 @@ class Subject:
     def check_metric(self, metric: MetricName | None = None) -> MetricName:
         """The metric that is asked for, otherwise the study's. Raises ConfigError if it cannot be measured here."""
         chosen: MetricName = metric or (self.study.model.metric if self.study else "accuracy")
-        self._clean(chosen)
+        if chosen != "accuracy":
+            measure(chosen, forward(self.network, self.inputs)[-1], self.labels)
         return chosen
 
-    def _clean(self, metric: MetricName) -> float:
-        return float(measure(metric, forward(self.network, self.inputs)[-1], self.labels))
-
     def merit(self, result: CampaignResult, metric: MetricName | None = None) -> Merit:
-        """The metric without faults and in the trials of the result; what is no accuracy simulates them once more."""
+        """The metric without faults and in the trials of the result."""
         chosen = self.check_metric(metric)
-        if chosen == "accuracy":
-            return Merit(chosen, result.accuracy_clean, result.accuracy)
         with bar(chosen, result.trials) as shown:
-            faulty = merit_under_faults(
-                chosen,
-                *self.attacked,
-                trials=result.trials,
-                simulator=one_of("simulator", result.simulator, SIMULATORS),
-                confidence=self.confidence,
-                progress=shown,
-            )
-        return Merit(chosen, self._clean(chosen), faulty)
+            return merit_of(chosen, result, *self.attacked, progress=shown)
 
     def _replay(self, result: CampaignResult, number: int, mismatches: Path) -> CampaignResult:
         csim = None

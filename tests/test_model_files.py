@@ -279,17 +279,43 @@ def test_the_files_bytes_are_part_of_the_key_and_of_the_run(tmp_path: Path) -> N
     assert len({key(study), key(other), key(trained)}) == 3
 
 
+@pytest.mark.parametrize("command", ["train", "campaign", "optimize"])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (b"", "it is not an HDF5 file (it is empty)"),
+        (archive(described()), "it looks like a .keras file"),
+        (hdf5(described(layer("Lambda"))), "layer 'logits' (Lambda) holds code"),
+        (hdf5(), "holds weights without a model"),
+    ],
+)
+def test_commands_refuse_in_one_line(
+    command: str, source: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before TensorFlow is loaded."""
+    path = taken(tmp_path, source=source, kept=False)
+    assert cli.run(["--quiet", command, str(path), "--out", str(tmp_path / "run")]) == cli.BAD_INPUT
+    out, err = capsys.readouterr()
+    line = studies.refusal(err)
+    assert out == "" and said in line and str(tmp_path / "model.h5") in line
+
+
 def test_a_run_keeps_the_model_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A search with a model that is in the cache; what it leaves behind is a study like any other."""
-    path, run = taken(tmp_path), tmp_path / "run"
+    metric = ('file = "model.h5"', 'file = "model.h5"\nmetric = "balanced_accuracy"')
+    path, run = taken(tmp_path, metric), tmp_path / "run"
     assert cli.run(["optimize", str(path), "--evaluations", "5", "--out", str(run)]) == 0
+    assert "\nbalanced_accuracy of the chosen design 1.0000, under faults 0." in capsys.readouterr().out
     assert (run / "study" / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
     result = json.loads((run / "result.json").read_text())
     assert {evaluation["design"]["weight_bits"] for evaluation in result["evaluations"]} == {6}
+    for design in (result["best"], *result["baselines"].values()):
+        assert design["metric"] == "balanced_accuracy" and design["metric_clean"] == 1.0
+        assert 0 < design["metric_faulty"]["low"] <= design["metric_faulty"]["mean"] <= 1
     capsys.readouterr()
     assert cli.run(["train", str(run / "study" / "tiny.toml"), "--out", str(run)]) == 0
     assert capsys.readouterr().out.endswith("  taken from model.h5, not trained\n")
-    taken(tmp_path, source=hdf5(described(layer("QConv1D"))))
+    taken(tmp_path, metric, source=hdf5(described(layer("QConv1D"))))
     assert cli.run(["optimize", str(path), "--evaluations", "5", "--out", str(run)]) == cli.BAD_INPUT
     assert "belongs to another study" in capsys.readouterr().err
 

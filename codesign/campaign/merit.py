@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from codesign.campaign.batches import available_cores
+from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
-from codesign.campaign.simulators import SimulatorName, open_simulator
+from codesign.campaign.simulators import SIMULATORS, SimulatorName, open_simulator
 from codesign.campaign.statistics import Interval, mean_interval
 from codesign.engine.compiled import NativeEngine
+from codesign.errors import one_of
 from codesign.faults import FaultModel, FaultSpace
 from codesign.metrics import MetricName, measure
-from codesign.network import Network
+from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 
 # Logits that are held at once.
@@ -67,3 +69,27 @@ def merit_under_faults(
         if progress:
             progress(some.stop)
     return mean_interval(np.concatenate(found), confidence)
+
+
+def merit_of(
+    metric: MetricName,
+    result: CampaignResult,
+    network: Network,
+    plan: ProtectionPlan,
+    fault_model: FaultModel,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    progress: Callable[[int], None] | None = None,
+) -> Merit:
+    """The metric on what the result is of; whatever is not accuracy simulates its trials once more."""
+    if metric == "accuracy":
+        return Merit(metric, result.accuracy_clean, result.accuracy)
+    raw, truth = check_samples(network, inputs, labels)
+    faulty = merit_under_faults(
+        *(metric, network, plan, fault_model, raw, truth),
+        trials=result.trials,
+        simulator=one_of("simulator", result.simulator, SIMULATORS),
+        confidence=result.confidence,
+        progress=progress,
+    )
+    return Merit(metric, float(measure(metric, forward(network, raw)[-1], truth)), faulty)

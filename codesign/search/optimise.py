@@ -116,7 +116,9 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
     baselines = {name: evaluator.evaluate(_baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
     for baseline in baselines.values():
         folder.keep(*evaluator.protected(baseline.design))
-    best = {**named[number], "protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
+    merit = {name: evaluator.merit(*evaluator.protected(one.design)).to_json() for name, one in baselines.items()}
+    of_chosen = evaluator.merit(*_built(folder, evaluator, chosen)).to_json()
+    best = {**named[number], **of_chosen, "protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
     say("proving the design: HLS project, C-simulation, replayed trials")
     verification = _prove(study, folder, evaluator, chosen)
     return {
@@ -128,7 +130,7 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "best": best if fresh else None,
         "nearest": None if fresh else {**best, **_missing(evaluator, chosen)},
         "missed_fresh_campaign": missed,
-        "baselines": {name: evaluation.to_json() for name, evaluation in baselines.items()},
+        "baselines": {name: {**evaluation.to_json(), **merit[name]} for name, evaluation in baselines.items()},
         "evaluations": named,
         "verification": verification,
         "curve": _curves(study, folder, evaluator, {"chosen": chosen, **baselines}),

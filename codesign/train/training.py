@@ -156,7 +156,8 @@ def check_model(model: object, where: str, data: Data, *, logits: bool = True) -
 def _train_and_keep(
     study: Study, builder: Builder, data: Data, quantisation: Quantisation, stem: Path
 ) -> TrainedNetwork:
-    tensorflow()  # the start-up is paid once a process and is not training
+    if study.model_path is None:
+        tensorflow()  # the start-up is paid once a process and is not training
     start = time.perf_counter()
     if study.model_path is None:
         model = fit(study, builder, data, quantisation)
