@@ -4,19 +4,17 @@ Deserialising such a file can run code that it names or holds. So its descriptio
 alone, and whatever is not a layer, quantiser or helper known here is refused by name before Keras sees the file.
 """
 
-import io
-import json
 import re
+import subprocess
+import sys
 import tempfile
 import warnings
-import zipfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from codesign.errors import ConfigError
 from codesign.study import Study
+from codesign.train.containers import SAVE, description_of_hdf5, description_of_zip
 from codesign.train.supported import FUNCTIONS, LAYERS, unsupported
 
 _MODELS = ("Functional", "Sequential", "Model")
@@ -36,11 +34,8 @@ _PACKAGES = ("keras", "qkeras", "builtins")
 _EVALUATED = re.compile(r"(.*_)?(quantizer|activation)\Z")
 _CALL = re.compile(r"(?P<name>\w+)(\([\w\s.,=+'\"-]*\))?\Z")
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_MEMBERS = ("metadata.json", _CONFIG, _WEIGHTS)
-# A description has some kilobytes; a compressed file may claim far more than it has.
-_MAX_TEXT, _MAX_WEIGHTS, _MAX_OBJECTS = 16 << 20, 256 << 20, 100_000
-_SAVE = "save it with model.save('model.h5')"
+_CHILD = "import sys; from codesign.train.files import check_and_exit; check_and_exit(*sys.argv[1:])"
+_REFUSED = 3
 
 
 def load(study: Study, custom_objects: dict[str, Any]) -> Any:
@@ -51,7 +46,7 @@ def load(study: Study, custom_objects: dict[str, Any]) -> Any:
     path, source = study.model_path, study.model_source
     assert path is not None and source is not None
     allowed = study.model.allow_custom_code
-    check_file(path, source, allow_custom_code=allowed)
+    _check_apart(path, source, allowed)
     from codesign.train.training import tensorflow
 
     tf = tensorflow()
@@ -85,115 +80,36 @@ def _qkeras_objects() -> dict[str, Any]:
     return {**known, "QActivation": QActivation}
 
 
+def _check_apart(path: Path, source: bytes, allowed: bool) -> None:
+    """`check_file` in another process: the HDF5 library crashes on some damaged files."""
+    command = [sys.executable, "-c", _CHILD, str(path), str(int(allowed))]
+    done = subprocess.run(command, input=source, capture_output=True, check=False)
+    if done.returncode == _REFUSED:
+        raise ConfigError(done.stdout.decode())
+    if done.returncode:
+        said = " ".join(done.stderr.decode(errors="replace").split())[-200:]
+        raise ConfigError(f"{path} is damaged: reading it ends with {done.returncode}{said and f' ({said})'}")
+
+
+def check_and_exit(path: str, allowed: str) -> None:
+    """What that process does: the file comes on standard input, a refusal goes to standard output."""
+    try:
+        check_file(Path(path), sys.stdin.buffer.read(), allow_custom_code=allowed == "1")
+    except ConfigError as error:
+        sys.stdout.write(str(error))
+        sys.exit(_REFUSED)
+
+
 def check_file(path: Path, source: bytes, *, allow_custom_code: bool = False) -> None:
     """Raise ConfigError unless these bytes are what the path's name says, of bounded size and free of code."""
     try:
-        config = _of_zip(path, source) if path.suffix == ".keras" else _of_hdf5(path, source)
+        config = description_of_zip(path, source) if path.suffix == ".keras" else description_of_hdf5(path, source)
         if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-            raise ConfigError(f"{path}: its description is no model's; {_SAVE}")
+            raise ConfigError(f"{path}: its description is no model's; {SAVE}")
         if not allow_custom_code:
             _check_classes(path, config)
     except RecursionError:
         raise ConfigError(f"{path}: its description is nested too deeply") from None
-
-
-def _of_zip(path: Path, source: bytes) -> Any:
-    """The description in a .keras archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(source)) as archive:
-            members = archive.infolist()
-            names = [member.filename for member in members]
-            for name in names:
-                if name not in _MEMBERS or names.count(name) > 1:
-                    raise ConfigError(f"{path}: holds {name[:80]!r}, expected {', '.join(_MEMBERS)}, each once")
-            if missing := [name for name in _MEMBERS if name not in names]:
-                raise ConfigError(f"{path}: holds no {missing[0]}; {_SAVE}")
-            for member in members:
-                if member.file_size > (_MAX_WEIGHTS if member.filename == _WEIGHTS else _MAX_TEXT):
-                    raise ConfigError(
-                        f"{path}: {member.filename} unpacks to {member.file_size} bytes, which is refused"
-                    )
-            weights = archive.read(_WEIGHTS)
-            config, metadata = json.loads(archive.read(_CONFIG)), json.loads(archive.read("metadata.json"))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
-        # RecursionError is a RuntimeError, and `check_file` has words for it.
-        if isinstance(error, RecursionError):
-            raise
-        raise ConfigError(f"{path} is not a .keras file{_looks_like(source)}: {error}") from None
-    _check_hdf5(path, weights, f"{_WEIGHTS} in ")
-    version = str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
-    if version.split(".")[0].isdecimal() and int(version.split(".")[0]) > 2:
-        raise ConfigError(f"{path}: saved by Keras {version[:20]}, which Keras 2 cannot read; {_SAVE} under Keras 2")
-    return config
-
-
-def _of_hdf5(path: Path, source: bytes) -> Any:
-    """The description in an .h5 file."""
-    text = _check_hdf5(path, source)
-    if text is None:
-        raise ConfigError(f"{path}: holds weights without a model (no model_config); {_SAVE}, not save_weights")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{path}: model_config is not JSON: {error}") from None
-
-
-def _check_hdf5(path: Path, source: bytes, part: str = "") -> bytes | None:
-    """Refuse what is no HDF5 file, links out of it or claims too much; gives its model_config."""
-    import h5py
-
-    try:
-        with h5py.File(io.BytesIO(source), "r") as file:
-            total = 0
-            for name, found in _objects(path, part, file):
-                if not isinstance(found, h5py.Dataset):
-                    continue
-                if found.external or found.is_virtual:
-                    raise ConfigError(f"{path}: '{name}' in {part}it is kept in another file, which is refused")
-                total += found.size * max(found.dtype.itemsize, 1)
-                if total > _MAX_WEIGHTS:
-                    raise ConfigError(f"{path}: {part}it unpacks to more than {_MAX_WEIGHTS} bytes, which is refused")
-            if "model_config" not in file.attrs:
-                return None
-            if file.attrs.get_id("model_config").get_storage_size() > _MAX_TEXT:
-                raise ConfigError(f"{path}: model_config has more than {_MAX_TEXT} bytes, which is refused")
-            text = file.attrs["model_config"]
-            return text.encode() if isinstance(text, str) else bytes(text)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        # h5py turns whatever its library says of a damaged file into one of these.
-        if isinstance(error, RecursionError):
-            raise
-        reason = " ".join(str(error).split())[:120]
-        raise ConfigError(f"{path}: {part}it is not an HDF5 file{_looks_like(source)}: {reason}") from None
-
-
-def _objects(path: Path, part: str, root: Any) -> Iterator[tuple[str, Any]]:
-    """Everything in an HDF5 file by its name. Only hard links are followed, and each object is met once."""
-    import h5py  # here and above: a study without a file does not need it
-
-    waiting, met = [("", root)], set()
-    while waiting:
-        prefix, group = waiting.pop()
-        for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ConfigError(f"{path}: '{prefix}{name}' in {part}it is a link, which is refused")
-            found = group[name]
-            where = h5py.h5o.get_info(found.id).addr
-            if where in met:
-                continue
-            met.add(where)
-            if len(met) > _MAX_OBJECTS:
-                raise ConfigError(f"{path}: {part}it holds more than {_MAX_OBJECTS} objects, which is refused")
-            yield f"{prefix}{name}", found
-            if isinstance(found, h5py.Group):
-                waiting.append((f"{prefix}{name}/", found))
-
-
-def _looks_like(source: bytes) -> str:
-    """What the first bytes say, as words in brackets."""
-    kinds = {b"\x89HDF\r\n\x1a\n": "an .h5 file", b"PK\x03\x04": "a .keras file or another zip archive"}
-    kind = next((kind for start, kind in kinds.items() if source.startswith(start)), None)
-    return f" (it looks like {kind})" if kind else " (it is empty)" if not source else ""
 
 
 # ---------------------------------------------------------------- what the description names
@@ -205,7 +121,7 @@ def _check_classes(path: Path, model: dict[str, Any]) -> None:
     if kind not in _MODELS:
         raise _custom(path, f"the model is a {kind[:60]!r}")
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        raise ConfigError(f"{path}: its description lists no layers; {_SAVE}")
+        raise ConfigError(f"{path}: its description lists no layers; {SAVE}")
     _check_module(path, "the model", model)
     for layer in layers:
         kind, config = str(layer.get("class_name"))[:60], layer.get("config")
