@@ -184,38 +184,48 @@ def test_anomalies_are_found_in_the_network_itself(tmp_path: Path) -> None:
     assert len(run_campaign(*attacked, trials=4, verify=2).verified) == 2
 
 
-@pytest.mark.tf
+def changed(folder: Path, old: str, new: str) -> Study:
+    """The autoencoder's study with a piece of its builder replaced, for one epoch."""
+    text = (ROOT / "models" / "digits_autoencoder.py").read_text()
+    assert old in text
+    (folder / "digits_autoencoder.py").write_text(text.replace(old, new))
+    study = ROOT / "models" / "digits_autoencoder.toml"
+    (folder / study.name).write_text(study.read_text().replace("epochs = 100", "epochs = 1"))
+    return load_study(folder / study.name)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ('LOSS = "mse"', "LOSS = 3", "LOSS is 3, expected the name of a loss"),
+        ('LOSS = "mse"', "CUSTOM_OBJECTS = 3", "CUSTOM_OBJECTS is int, expected classes and functions by name"),
         ("return normal, normal", "return normal", "training_set gave ndarray, expected a tuple"),
-        ("return normal, normal", "return normal[:, :3], normal", "training_set gave inputs of shape"),
-        ("return normal, normal", "return normal, normal[:5]", "training_set gave inputs of shape"),
-        (
-            "return normal, normal",
-            "return normal, normal * np.nan",
-            "training_set: targets are float64, expected finite",
-        ),
-        (
-            "    return finished\n",
-            "    return tf.keras.Model(model.input, pairs[0])\n",
-            "finish: the model's output has shape (64, 1)",
-        ),
-        ("    return finished\n", "    return 3\n", "finish gave int, expected a Keras model"),
-        ("    whole = ", "    1 / 0\n    whole = ", "finish raised ZeroDivisionError"),
+        ("return normal, normal", "return normal[:, :3], normal", "training_set gave inputs of shape (288, 3)"),
+        ("return normal, normal", "return normal, normal[:5]", "targets of (5, 64), expected inputs of shape (n, 64)"),
+        ("return normal, normal", "return normal, normal * np.nan", "training_set: targets are float64, expected fin"),
+        ("return normal, normal", "1 / 0", "training_set raised ZeroDivisionError"),
     ],
 )
 def test_hooks_that_are_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
-    text = (ROOT / "models" / "digits_autoencoder.py").read_text()
-    assert old in text
-    (tmp_path / "digits_autoencoder.py").write_text(text.replace(old, new))
-    study = ROOT / "models" / "digits_autoencoder.toml"
-    (tmp_path / study.name).write_text(study.read_text().replace("epochs = 100", "epochs = 1"))
-    broken = load_study(tmp_path / study.name)
-    builder = load_builder(broken)
+    builder = load_builder(changed(tmp_path, old, new))
     with pytest.raises(ConfigError) as caught:
-        training.fit(broken, builder, builder.data(), Quantisation(6, 6))
+        builder.training_set(builder.data()), builder.loss, builder.custom_objects
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    return finished\n", "    return tf.keras.Model(model.input, pairs[0])\n", "the model's output has shape"),
+        ("    whole = ", "    1 / 0\n    whole = ", "finish raised ZeroDivisionError"),
+    ],
+)
+def test_finished_models_that_are_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    study = changed(tmp_path, old, new)
+    builder = load_builder(study)
+    with pytest.raises(ConfigError, match="digits_autoencoder.py(:[0-9]+)?: finish") as caught:
+        training.fit(study, builder, builder.data(), Quantisation(6, 6))
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
