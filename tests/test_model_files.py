@@ -89,6 +89,7 @@ def test_what_keras_and_qkeras_write_passes() -> None:
         layer(activation="linear", kernel_initializer={"class_name": "QInitializer", "config": {"quantizer": None}}),
         layer("QActivation", activation="quantized_relu(4,0,negative_slope=0.0)"),
         layer("QActivation", activation=relu),
+        layer("Activation", activation="swish"),  # refused once it is loaded, as no code
         layer("Activation", activation={"module": "builtins", "class_name": "function", "config": "relu"}),
     ]
     for kind in ("Functional", "Sequential"):

@@ -23,6 +23,11 @@ _QUANTISERS = (
     *("quantized_relu_po2", "quantized_linear", "quantized_hswish", "bernoulli", "binary", "stochastic_binary"),
     *("ternary", "stochastic_ternary", "ternary_tanh", "binary_tanh"),
 )
+# Functions of Keras's own, whether or not they can be carried over.
+_ACTIVATIONS = (
+    *FUNCTIONS,
+    *("linear", "exponential", "gelu", "leaky_relu", "log_softmax", "mish", "relu6", "silu", "swish"),
+)
 # What layers are described by besides: initialisers, regularisers and constraints, which compute no output.
 _HELPERS = (
     *("QInitializer", "Clip", "Zeros", "Ones", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal"),
@@ -143,7 +148,7 @@ def _check_value(path: Path, where: str, key: str, value: Any) -> None:
             _check_value(path, where, key, item)
     elif isinstance(value, str) and _EVALUATED.match(key):
         call = _CALL.match(value)
-        if not call or call["name"] not in (*_QUANTISERS, *FUNCTIONS, "linear"):
+        if not call or call["name"] not in (*_QUANTISERS, *_ACTIVATIONS):
             raise _custom(path, f"{where}: {key} is {value[:60]!r}")
     elif isinstance(value, dict):
         if "class_name" in value:
@@ -156,7 +161,7 @@ def _check_object(path: Path, where: str, key: str, value: dict[str, Any]) -> No
     kind = str(value["class_name"])
     if kind == "function":
         kind = str(value.get("config"))
-        known = kind in (*_QUANTISERS, *FUNCTIONS, "linear")
+        known = kind in (*_QUANTISERS, *_ACTIVATIONS)
     else:
         known = kind in (*_QUANTISERS, *_HELPERS)
     if not known:
