@@ -25,6 +25,7 @@ from codesign.cli_common import (
     RunPath,
     StudyFile,
     default_out,
+    merit_of,
     print_json,
     study_of,
     trained_of,
@@ -90,7 +91,7 @@ def train(
     run_folder = out or default_out(loaded)
     folder, samples = run_folder / "networks", run_folder / "data.npz"
     widths = widths_of(loaded) if weight_bits is None else [width_of(loaded, weight_bits)]
-    rows = []
+    given, rows = data(loaded), []
     with bar("training", len(widths)) as advance:
         for done, bits in enumerate(widths):
             advance(done)
@@ -98,13 +99,15 @@ def train(
             path = folder / f"{trained.network.digest[:16]}.npz"
             trained.network.save(path)
             row = {"weight_bits": bits, "accuracy_clean": trained.accuracy_clean, "network": trained.network.digest}
-            rows.append({**row, "file": str(path), "cached": trained.cached})
-    given = data(loaded)
+            row |= {"file": str(path), "cached": trained.cached, "taken_from": loaded.model.file}
+            rows.append({**row, **merit_of(loaded, trained, given)})
     save_samples(samples, given.test_inputs, given.test_labels)
     if as_json:
         return print_json({"networks": rows, "data": str(samples)})
     for row in rows:
-        print(f"{row['weight_bits']:2d} bit  accuracy {row['accuracy_clean']:.4f}  {row['file']}")
+        other = "" if row["metric"] == "accuracy" else f"{row['metric']} {row['metric_clean']:.4f}  "
+        taken = "" if row["taken_from"] is None else f"  taken from {row['taken_from']}, not trained"
+        print(f"{row['weight_bits']:2d} bit  accuracy {row['accuracy_clean']:.4f}  {other}{row['file']}{taken}")
     return None
 
 

@@ -26,6 +26,7 @@ from codesign.errors import ConfigError, one_of
 
 if TYPE_CHECKING:
     from codesign.campaign.case import Case, Replay
+    from codesign.campaign.merit import Merit
     from codesign.campaign.result import CampaignResult
 
 VERIFIED_TRIALS = 20
@@ -69,6 +70,13 @@ def campaign(
     seed: Seed = None,
     weight_bits: Bits = None,
     activation_bits: ActivationBits = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="A figure besides: `accuracy`, `balanced_accuracy` or `auc` [default: the study's, or accuracy].",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
         int,
         typer.Option(
@@ -94,9 +102,11 @@ def campaign(
     from codesign.campaign.requirement import Requirement
     from codesign.campaign.simulators import SIMULATORS
     from codesign.files import write_atomically
+    from codesign.metrics import METRICS
     from codesign.subject import Faults, open_subject
 
     chosen = one_of("simulator", simulator, SIMULATORS)
+    figure = None if metric is None else one_of("metric", metric, METRICS)
     requirements = Requirement.parse_all(require or [])
     if until_decided and not requirements:
         raise ConfigError("--until-decided: there is nothing to decide without --require 'accuracy>=0.95@0.99'")
@@ -111,6 +121,7 @@ def campaign(
             stores=True,
             folder=out,
         )
+        subject.check_metric(figure)
         result = subject.attack(
             requirements,
             trials=trials,
@@ -122,10 +133,11 @@ def campaign(
         )
     if junit:
         write_atomically(junit, junit_text(subject.name, result))
+    merit = subject.merit(result, figure)
     if as_json:
-        print_json(result.to_json())
+        print_json({**result.to_json(), **merit.to_json()})
     else:
-        _print_campaign(result)
+        _print_campaign(result, merit)
     if not result.met:
         raise typer.Exit(UNMET)
 
@@ -199,12 +211,15 @@ def replay(
         raise typer.Exit(UNMET)
 
 
-def _print_campaign(result: "CampaignResult") -> None:
+def _print_campaign(result: "CampaignResult", merit: "Merit") -> None:
     from codesign.campaign.requirement import METRICS, OUTCOMES
     from codesign.campaign.verdict import span
 
     print(f"{result.simulator}: {result.trials} trials of {result.samples} samples, seed {result.seed}")
     print(f"accuracy without faults {result.accuracy_clean:.4f}")
+    if merit.metric != "accuracy":
+        print(f"{merit.metric} without faults {merit.clean:.4f}")
+        print(f"{f'{merit.metric} under faults':<23} {span(merit.faulty)}")
     for name in METRICS:
         label = name if name in OUTCOMES else f"{name} under faults"
         print(f"{label:<23} {span(result.interval(name))}")

@@ -147,6 +147,18 @@ def trained_of(study: "Study", bits: int, activation_bits: int | None) -> "Train
     return train_network(study, bits, default if activation_bits is None else activation_bits)
 
 
+def merit_of(study: "Study", trained: "TrainedNetwork", given: "Data") -> dict[str, Any]:
+    """The study's metric, and the network's figure on the test set."""
+    from codesign.metrics import measure
+    from codesign.network import forward
+
+    metric, network = study.model.metric, trained.network
+    if metric == "accuracy":
+        return {"metric": metric, "metric_clean": trained.accuracy_clean}
+    logits = forward(network, network.quantise_inputs(given.test_inputs))[-1]
+    return {"metric": metric, "metric_clean": float(measure(metric, logits, given.test_labels))}
+
+
 def network_of(study: "Study", weight_bits: int | None, activation_bits: int | None) -> "tuple[Network, Data]":
     """The study's network of these widths, and its data."""
     from codesign.train.builder import data

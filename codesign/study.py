@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails
 from codesign.codes import Code
 from codesign.errors import ConfigError, did_you_mean
 from codesign.files import digest_of
+from codesign.metrics import MetricName
 from codesign.protection import DEFAULT_IMPORTANCE, Importance, Mechanism, Scope
 
 Value = int | float | str
@@ -36,6 +37,8 @@ Value = int | float | str
 # TensorFlow and NumPy take 32-bit seeds.
 MAX_SEED = 2**32 - 1
 _KNOWN = "known keys:"
+# Of a builder or a model: far above what the networks of this field need.
+_MAX_FILE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -213,18 +216,26 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """`[model]`: the Python file that makes data and model, and what it is told."""
+    """`[model]`: the Python file that makes data and model, and what it is told.
+
+    `file` is a trained model that is taken as it is; loading runs code only if `allow_custom_code`.
+    """
 
     builder: str
+    file: str | None = None
+    allow_custom_code: bool = False
+    metric: MetricName = "accuracy"
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("builder")
     @classmethod
-    def _inside_the_folder(cls, given: str) -> str:
-        path = PurePosixPath(given)
-        if path.is_absolute() or ".." in path.parts or path.suffix != ".py" or "\\" in given or "\0" in given:
-            raise ValueError(f"found {given!r}, expected a .py file given relative to the study and inside its folder")
-        return str(path)
+    def _builder_inside(cls, given: str) -> str:
+        return _inside_the_folder(given, ".py")
+
+    @field_validator("file")
+    @classmethod
+    def _file_inside(cls, given: str) -> str:
+        return _inside_the_folder(given, ".h5", ".keras")
 
     @field_validator("options")
     @classmethod
@@ -235,6 +246,14 @@ class ModelSection(_Section):
                     f"{key}: found {_short(value)}, expected finite numbers, text, true or false, or a list"
                 )
         return given
+
+
+def _inside_the_folder(given: str, *suffixes: str) -> str:
+    path = PurePosixPath(given)
+    if path.is_absolute() or ".." in path.parts or path.suffix not in suffixes or "\\" in given or "\0" in given:
+        kind = " or ".join(suffixes)
+        raise ValueError(f"found {given!r}, expected a {kind} file given relative to the study and inside its folder")
+    return str(path)
 
 
 class TrainSection(_Section):
@@ -415,7 +434,7 @@ class _File(_Section):
     name: str = Field(pattern=r"\A[A-Za-z][A-Za-z0-9_]{0,63}\z")
     seed: int = Field(ge=0, le=MAX_SEED)
     model: ModelSection
-    train: TrainSection
+    train: TrainSection | None = None
     hardware: HardwareSection = HardwareSection()
     faults: FaultsSection
     requirements: RequirementsSection
@@ -423,10 +442,29 @@ class _File(_Section):
     space: SpaceSection = SpaceSection()
     search: SearchSection
 
+    @model_validator(mode="after")
+    def _trained_or_taken(self) -> "_File":
+        """Whatever would have no effect on a model that is taken as it is, is refused."""
+        if self.model.file is None:
+            if self.train is None:
+                raise ValueError("missing section [train], without which only [model] file needs no training")
+            if self.model.allow_custom_code:
+                raise ValueError("[model] allow_custom_code: it is for [model] file, and there is none")
+            return self
+        if self.train is not None:
+            raise ValueError("[train] has no effect with [model] file, which is not trained again: take it out")
+        for variable in (self.space.weight_bits, self.space.activation_bits):
+            if variable is not None and not variable.fixed:
+                raise ValueError(f"[space] {variable.name}: [model] file has widths of its own, expected one number")
+        return self
+
 
 @dataclass(frozen=True)
 class Study:
-    """A parsed study. `source` is the TOML text and `builder_source` the builder's bytes, both as read."""
+    """A parsed study. `source` is the TOML text, `builder_source` and `model_source` the files' bytes, all as read.
+
+    `train` and `model_source`: a study has one of the two.
+    """
 
     path: Path
     builder_path: Path
@@ -435,13 +473,19 @@ class Study:
     name: str
     seed: int
     model: ModelSection
-    train: TrainSection
+    train: TrainSection | None
     hardware: HardwareSection
     faults: FaultsSection
     requirements: RequirementsSection
     objective: ObjectiveSection
     space: SpaceSection
     search: SearchSection
+    model_source: bytes | None = None
+
+    @property
+    def model_path(self) -> Path | None:
+        """The trained model that is taken as it is, if there is one."""
+        return self.path.parent / self.model.file if self.model.file is not None else None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -468,12 +512,12 @@ def load_study(path: Path) -> Study:
         file = _File.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from None
-    builder_path = path.parent / file.model.builder
+    builder_path, given = path.parent / file.model.builder, file.model.file
     return Study(
         path=path,
         builder_path=builder_path,
         source=source,
-        builder_source=_read_builder(path, builder_path),
+        builder_source=_read_beside(path, "builder", builder_path),
         name=file.name,
         seed=file.seed,
         model=file.model,
@@ -484,6 +528,7 @@ def load_study(path: Path) -> Study:
         objective=file.objective,
         space=file.space,
         search=file.search,
+        model_source=None if given is None else _read_beside(path, "file", path.parent / given),
     )
 
 
@@ -504,17 +549,21 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{path} is not a study: byte {error.start} is not UTF-8 text") from None
 
 
-def _read_builder(study: Path, builder: Path) -> bytes:
-    where = f"{study}: [model] builder"
+def _read_beside(study: Path, key: str, file: Path) -> bytes:
+    where = f"{study}: [model] {key}"
     try:
         # A symbolic link may lead outside although the text of the path does not.
-        if not builder.resolve().is_relative_to(study.parent.resolve()):
-            raise ConfigError(f"{where}: '{builder}' leads outside the study's folder")
-        return builder.read_bytes()
+        if not file.resolve().is_relative_to(study.parent.resolve()):
+            raise ConfigError(f"{where}: '{file}' leads outside the study's folder")
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise ConfigError(f"{where}: '{file}' is not a file")
+        if (size := file.stat().st_size) > _MAX_FILE_BYTES:
+            raise ConfigError(f"{where}: '{file}' has {size} bytes, expected at most {_MAX_FILE_BYTES}")
+        return file.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{where}: no file '{builder}'") from None
+        raise ConfigError(f"{where}: no file '{file}'") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: symbolic links in a circle
-        raise ConfigError(f"{where}: cannot read '{builder}': {getattr(error, 'strerror', error)}") from None
+        raise ConfigError(f"{where}: cannot read '{file}': {getattr(error, 'strerror', error)}") from None
 
 
 def _is_plain(value: object) -> bool:
@@ -556,14 +605,20 @@ def _where(path: list[str]) -> str:
 
 
 def _is_section(name: str) -> bool:
-    kind = _File.model_fields[name].annotation if name in _File.model_fields else None
-    return isinstance(kind, type) and issubclass(kind, _Section)
+    return name in _File.model_fields and _section_kind(name) is not None
 
 
 def _section_at(path: list[str]) -> type[_Section]:
-    kind = _File.model_fields[path[0]].annotation if path else _File
-    assert isinstance(kind, type) and issubclass(kind, _Section)
+    kind = _section_kind(path[0]) if path else _File
+    assert kind is not None
     return kind
+
+
+def _section_kind(name: str) -> type[_Section] | None:
+    """The class of a section, one that may be left out, too; None for a key of the file itself."""
+    kind = _File.model_fields[name].annotation
+    found = (one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, _Section))
+    return next(found, None)
 
 
 _EXPECTED = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from codesign.campaign.merit import Merit, merit_of
 from codesign.campaign.requirement import Requirement
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
@@ -25,7 +26,8 @@ from codesign.faults import FaultModel, Lifetime, Target
 from codesign.files import write_atomically
 from codesign.fixed import Ints
 from codesign.hls.folder import Project
-from codesign.network import Network
+from codesign.metrics import MetricName, measure
+from codesign.network import Network, forward
 from codesign.network.graph import UNREADABLE
 from codesign.progress import bar, say
 from codesign.protection import ProtectionPlan
@@ -138,6 +140,19 @@ class Subject:
                 workers=workers,
             )
         return self._replay(result, number, (folder or Path()) / MISMATCHES) if number else result
+
+    def check_metric(self, metric: MetricName | None = None) -> MetricName:
+        """The metric that is asked for, otherwise the study's. Raises ConfigError if it cannot be measured here."""
+        chosen: MetricName = metric or (self.study.model.metric if self.study else "accuracy")
+        if chosen != "accuracy":
+            measure(chosen, forward(self.network, self.inputs)[-1], self.labels)
+        return chosen
+
+    def merit(self, result: CampaignResult, metric: MetricName | None = None) -> Merit:
+        """The metric without faults and in the trials of the result."""
+        chosen = self.check_metric(metric)
+        with bar(chosen, result.trials) as shown:
+            return merit_of(chosen, result, *self.attacked, progress=shown)
 
     def _replay(self, result: CampaignResult, number: int, mismatches: Path) -> CampaignResult:
         csim = None

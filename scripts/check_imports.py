@@ -23,6 +23,7 @@ ORDER = (
     "progress",
     "assets",
     "fixed",
+    "metrics",
     "network",
     "codes",
     "protection",

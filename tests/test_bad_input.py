@@ -143,7 +143,7 @@ def test_unsupported_layer(tmp_path: Path) -> None:
     builder.write_text(text)
     done = studies.codesign("optimize", study, "--out", tmp_path / "run")
     assert done.returncode == cli.BAD_INPUT and done.stdout == ""
-    assert complaint(done.stderr).startswith("layer 'plain' (Dense) is not supported; supported are ")
+    assert complaint(done.stderr).startswith("layer 'plain' (Dense) is not supported: it has no quantisers")
 
 
 def test_a_corrected_study_may_use_the_folder(tmp_path: Path, capsys: Captured) -> None:

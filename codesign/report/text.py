@@ -96,6 +96,10 @@ def outcome_text(result: dict[str, Any]) -> str:
         _row("chosen", _figures(chosen)),
         *(_row(name, _figures(baseline)) for name, baseline in result["baselines"].items()),
     ]
+    if (metric := chosen.get("metric", "accuracy")) != "accuracy":  # runs of earlier versions have none
+        faulty = chosen["metric_faulty"]
+        span = f"{faulty['mean']:.4f} [{faulty['low']:.4f}, {faulty['high']:.4f}]"
+        lines.append(f"{metric} of the chosen design {chosen['metric_clean']:.4f}, under faults {span}")
     if chosen["protection_share"] is not None:
         lines.append(f"protection costs {chosen['protection_share']:.1%} of the LUTs that full TMR adds (estimate)")
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from codesign.board.boards import Board, load_board
+from codesign.campaign.merit import Merit, merit_of
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
 from codesign.campaign.statistics import Interval
@@ -210,6 +211,13 @@ class Evaluator:
             store=self.store,
             progress=progress,
         )
+
+    def merit(self, network: Network, plan: ProtectionPlan) -> Merit:
+        """The study's metric without faults and under its faults."""
+        model = self.fault_model()
+        result = self.campaign(network, plan, model)
+        samples = self.data.test_inputs, self.data.test_labels
+        return merit_of(self.study.model.metric, result, network, plan, model, *samples)
 
     def evaluate(self, design: Design, progress: Callable[[int], None] | None = None) -> Evaluation:
         """All figures of one design."""

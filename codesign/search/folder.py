@@ -16,6 +16,7 @@ from codesign.study import Study
 
 # Raise it when designs, their plans or their figures come out otherwise than before: old runs cannot be continued.
 RECIPE = 5
+_NOT_COUNTED = ("search.evaluations", "faults.curve", "model.metric", "model.allow_custom_code")
 _NEEDED = ("best", "nearest", "baselines", "evaluations", "hardware")
 
 
@@ -116,11 +117,17 @@ class RunFolder:
 def identity(study: Study) -> dict[str, Any]:
     """What a run folder belongs to, setting by setting.
 
-    A larger budget continues the same search, so it does not count; nor does the curve, which has its own campaigns.
+    A larger budget continues the same search, so it does not count; nor does the curve, which has its own campaigns,
+    nor what no network or evaluation depends on.
     """
-    kept = {name: value for name, value in study.settings.items() if name not in ("search.evaluations", "faults.curve")}
+    kept = {name: value for name, value in study.settings.items() if name not in _NOT_COUNTED}
     return {
         **kept,
         f"model file {study.model.builder}": FILE_DIGEST + digest_of(study.builder_source),
+        **(
+            {f"model file {study.model.file}": FILE_DIGEST + digest_of(study.model_source)}
+            if study.model_source
+            else {}
+        ),
         "this codesign's recipe for designs": RECIPE,
     }

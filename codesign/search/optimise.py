@@ -63,6 +63,8 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
 def _keep_study(study: Study, folder: RunFolder) -> None:
     write_atomically(folder.path / "study" / study.path.name, study.source)
     write_atomically(folder.path / "study" / study.model.builder, study.builder_source)
+    if study.model.file is not None and study.model_source is not None:
+        write_atomically(folder.path / "study" / study.model.file, study.model_source)
 
 
 def _search(study: Study, folder: RunFolder, store: Store, evaluator: Evaluator, budget: int) -> list[Evaluation]:
@@ -114,7 +116,9 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
     baselines = {name: evaluator.evaluate(_baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
     for baseline in baselines.values():
         folder.keep(*evaluator.protected(baseline.design))
-    best = {**named[number], "protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
+    merit = {name: evaluator.merit(*evaluator.protected(one.design)).to_json() for name, one in baselines.items()}
+    of_chosen = evaluator.merit(*_built(folder, evaluator, chosen)).to_json()
+    best = {**named[number], **of_chosen, "protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
     say("proving the design: HLS project, C-simulation, replayed trials")
     verification = _prove(study, folder, evaluator, chosen)
     return {
@@ -126,7 +130,7 @@ def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: li
         "best": best if fresh else None,
         "nearest": None if fresh else {**best, **_missing(evaluator, chosen)},
         "missed_fresh_campaign": missed,
-        "baselines": {name: evaluation.to_json() for name, evaluation in baselines.items()},
+        "baselines": {name: {**evaluation.to_json(), **merit[name]} for name, evaluation in baselines.items()},
         "evaluations": named,
         "verification": verification,
         "curve": _curves(study, folder, evaluator, {"chosen": chosen, **baselines}),

@@ -5,7 +5,18 @@ A builder is a Python file with
 - ``INPUT_TYPE``: fixed-point type of the inputs, such as ``"ufixed<5,1>"``; every input must be exact in it;
 - ``load_data(options)`` -> train inputs, train labels, test inputs, test labels (NumPy arrays; inputs of
   shape (n_samples, ...), labels whole numbers of shape (n_samples,));
-- ``build_model(quantisation, options)`` -> an uncompiled Keras model that ends in logits.
+- ``build_model(quantisation, options)`` -> an uncompiled Keras model that ends in logits; not needed where the study
+  takes a trained model from a file.
+
+For a model that is not trained to give the labels, such as an autoencoder, a builder also has
+
+- ``LOSS``: a loss of Keras by its name, such as ``"mse"``;
+- ``training_set(inputs, labels, options)`` -> of the train set, the inputs to train on and their targets;
+- ``finish(model, inputs, labels, options)`` -> the trained model with what turns its output into logits, such as a
+  score and a threshold; inputs and labels are the train set.
+
+Beside a model with code of its own, which the study has to allow, stands ``CUSTOM_OBJECTS``: classes and functions by
+name.
 
 `options` is the study's ``[model.options]``. A builder may read other files; of those, only what comes
 out as data is part of a network's digest.
@@ -100,6 +111,46 @@ class Builder:
         """Run ``build_model``; the caller checks the model."""
         return self._call("build_model", quantisation, self._options())
 
+    def training_set(self, data: Data) -> tuple[Floats, NDArray[Any]]:
+        """What the model is trained on: inputs, and as targets the labels unless the builder says others."""
+        if not hasattr(self.module, "training_set"):
+            return data.train_inputs, data.train_labels
+        given = self._call("training_set", data.train_inputs, data.train_labels, self._options())
+        where = f"{self.path}: training_set"
+        if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(part, np.ndarray) for part in given):
+            raise ConfigError(f"{where} gave {_kind(given)}, expected a tuple of inputs and targets, NumPy arrays")
+        inputs, targets = given
+        if not len(inputs) or inputs.shape[1:] != data.train_inputs.shape[1:] or len(inputs) != len(targets):
+            raise ConfigError(
+                f"{where} gave inputs of shape {inputs.shape} and targets of {targets.shape}, expected inputs of shape "
+                f"(n, {str(data.train_inputs.shape[1:])[1:-1].rstrip(',')}) and as many targets"
+            )
+        if targets.dtype.kind not in "iuf" or not np.isfinite(targets).all():
+            raise ConfigError(f"{where}: targets are {targets.dtype}, expected finite numbers")
+        return inputs, targets
+
+    @property
+    def loss(self) -> str | None:
+        """The builder's own loss; None for cross-entropy with the labels."""
+        given = getattr(self.module, "LOSS", None)
+        if given is not None and not isinstance(given, str):
+            raise ConfigError(f"{self.path}: LOSS is {given!r}, expected the name of a loss of Keras such as 'mse'")
+        return given
+
+    @property
+    def custom_objects(self) -> dict[str, Any]:
+        """What a model file's own code is found by."""
+        given = getattr(self.module, "CUSTOM_OBJECTS", {})
+        if not isinstance(given, dict):
+            raise ConfigError(f"{self.path}: CUSTOM_OBJECTS is {_kind(given)}, expected classes and functions by name")
+        return given
+
+    def finish(self, model: Any, data: Data) -> Any:
+        """The trained model as it is protected; the caller checks it."""
+        if not hasattr(self.module, "finish"):
+            return model
+        return self._call("finish", model, data.train_inputs, data.train_labels, self._options())
+
     def _options(self) -> dict[str, Any]:
         return copy.deepcopy(self.options)  # a builder that changes its options must not change the study
 
@@ -113,8 +164,9 @@ class Builder:
         if array.dtype.kind not in "iuf":
             raise ConfigError(f"{where} are {array.dtype}, expected numbers")
         values = array.astype(np.float64)
-        if broken := int(np.count_nonzero(~np.isfinite(values))):
-            raise ConfigError(f"{where} hold {broken} NaN or infinite values")
+        broken = np.argwhere(~np.isfinite(values))
+        if len(broken):
+            raise ConfigError(f"{where} hold {len(broken)} NaN or infinite values, first in {broken[0].tolist()}")
         exact = to_real(quantise(values, self.input_type), self.input_type)
         if not np.array_equal(exact, values):
             wrong = float(values[exact != values][0])
@@ -149,7 +201,7 @@ def load_builder(study: Study) -> Builder:
     sys.modules[module.__name__] = module  # dataclasses in the builder look their module up
     code = _guard(path, "the builder", lambda: compile(study.builder_source, str(path), "exec"))
     _guard(path, "the builder", lambda: exec(code, module.__dict__))  # noqa: S102, the user's own code is what a builder is
-    for name in ("load_data", "build_model"):
+    for name in ("load_data",) if study.model.file else ("load_data", "build_model"):
         if not callable(getattr(module, name, None)):
             raise ConfigError(f"{path}: no function {name}(...), which every builder defines")
     declared = getattr(module, "INPUT_TYPE", None)

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from codesign.fixed import FixedPoint
 from codesign.network import Network
 from codesign.train.nodes import network_from_graph, precision
-from codesign.train.supported import check_layers
+from codesign.train.supported import DEFAULT_PRECISION, check_layers
 
-# Types hls4ml cannot infer; the widths of every other tensor are inferred or given by a quantiser.
-DEFAULT_PRECISION = "fixed<24,12>"
 # Fractional bits of a batch normalisation's scale and shift, which have no quantiser that hls4ml heeds.
 _NORMALISATION_FRAC = 12
 _NORMALISATIONS = ("BatchNormalization", "QBatchNormalization")

@@ -10,6 +10,8 @@ from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import Layer
 
+# Types hls4ml cannot infer; the widths of every other tensor are inferred or given by a quantiser.
+DEFAULT_PRECISION = "fixed<24,12>"
 SUPPORTED = (
     "QDense, QConv1D/2D, QDepthwiseConv2D, QSeparableConv1D/2D, QConv2DBatchnorm, (Q)BatchNormalization, QActivation, "
     "Activation, LeakyReLU, ELU, Softmax, (Global)Max/AveragePooling1D/2D, Add, Concatenate, Flatten, Reshape, "
@@ -34,12 +36,14 @@ _OTHERS = (
     "ELU",
     "Dropout",
 )
-_KNOWN = (
+LAYERS = (
     *("InputLayer", "QActivation", "Activation", "Softmax", "Add", "Concatenate"),
     *(*_QUANTISERS, *_POOLS, *_NORMALISATIONS, *_OTHERS),
 )
+# Keras's own layers with weights, which QKeras has with quantisers.
+_PLAIN = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
 # Functions that hls4ml computes by comparisons or looks up in tables.
-_FUNCTIONS = ("relu", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "hard_sigmoid", "softmax")
+FUNCTIONS = ("relu", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "hard_sigmoid", "softmax")
 # Settings that hls4ml passes over, or cannot do: where a layer has one, it has this value.
 _SETTINGS: dict[str, tuple[Any, ...]] = {
     "dilation_rate": ((1,), (1, 1)),
@@ -67,8 +71,8 @@ def check_layers(model: Any) -> None:
         raise ConfigError(f"model class {type(model).__name__}: expected a functional or sequential Keras model")
     if len(model.inputs or []) != 1 or len(model.outputs or []) != 1:
         raise ConfigError("expected a model with one Input and one output")
-    if unknown := [layer for layer in model.layers if type(layer).__name__ not in _KNOWN]:
-        raise _unsupported(unknown[0].name, type(unknown[0]).__name__)
+    if unknown := [layer for layer in model.layers if type(layer).__name__ not in LAYERS]:
+        raise unsupported(unknown[0].name, type(unknown[0]).__name__)
     with warnings.catch_warnings():
         # QKeras describes its quantisers with Keras's word for constraints.
         warnings.filterwarnings("ignore", message="The `keras.constraints.serialize", category=UserWarning)
@@ -109,7 +113,7 @@ def _check_settings(layer: Any, kind: str) -> None:
 def _check_activation(layer: Any, kind: str) -> None:
     activation = getattr(layer, "quantizer", None) or getattr(layer, "activation", None)
     name = getattr(activation, "__name__", type(activation).__name__)
-    if activation is None or name == "linear" or (kind == "Activation" and name in _FUNCTIONS):
+    if activation is None or name == "linear" or (kind == "Activation" and name in FUNCTIONS):
         return
     where = f"layer '{layer.name}': {name}"
     match name:
@@ -126,7 +130,7 @@ def _check_activation(layer: Any, kind: str) -> None:
                 f"{where} is not supported: hls4ml doubles values until they wrap, or has another threshold"
             )
         case _:
-            raise _unsupported(layer.name, f"{kind} {name}")
+            raise unsupported(layer.name, f"{kind} {name}")
     settings = activation.get_config()
     allowed = dict(_QUANTISER_SETTINGS)
     if name in ("quantized_bits", "quantized_sigmoid"):
@@ -154,5 +158,11 @@ def _check_quantiser(layer: Any, what: str) -> None:
         raise ConfigError(f"layer '{layer.name}': {what}_quantizer has alpha={quantiser.alpha!r}, expected alpha=1")
 
 
-def _unsupported(name: str, kind: str) -> ConfigError:
+def unsupported(name: str, kind: str) -> ConfigError:
+    """What is said of a layer that cannot be carried over."""
+    if kind in _PLAIN:
+        return ConfigError(
+            f"layer '{name}' ({kind}) is not supported: it has no quantisers, and hls4ml would cut its weights to "
+            f"{DEFAULT_PRECISION}; use Q{kind} with quantized_bits(..., alpha=1)"
+        )
     return ConfigError(f"layer '{name}' ({kind}) is not supported; supported are {SUPPORTED}")

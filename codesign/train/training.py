@@ -26,7 +26,9 @@ from codesign.network import Network, forward
 from codesign.study import Study
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
 from codesign.train.convert import network_from_keras
+from codesign.train.files import load
 from codesign.train.supported import check_layers
+from codesign.train.taken import check_taken
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
 RECIPE = 2
@@ -63,17 +65,19 @@ def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
         "name": study.name,
         "seed": study.seed,
         "options": study.model.options,
-        "train": study.train.model_dump(mode="json"),
+        "train": study.train.model_dump(mode="json") if study.train else None,
         "backend": study.hardware.backend,
         "quantisation": asdict(quantisation),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
-    return digest_of(json.dumps(content, sort_keys=True), study.builder_source, data.digest)
+    given = () if study.model_source is None else (study.model_source,)
+    return digest_of(json.dumps(content, sort_keys=True), study.builder_source, data.digest, *given)
 
 
 def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) -> Any:
-    """Build and train the Keras model."""
-    tf = tensorflow()
+    """Build and train the Keras model; the builder may add to it what needs no training."""
+    tf, settings = tensorflow(), study.train
+    assert settings is not None  # without it, the study names a trained model
     tf.keras.backend.clear_session()
     with _seeded(study.seed), warnings.catch_warnings():
         # Keras 2.14 draws its seeds in a way that Python 3.11 deprecates; QKeras calls an initialiser again
@@ -81,21 +85,17 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) 
         warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="The initializer .* is unseeded", category=UserWarning)
         model = builder.model(quantisation)
-        _check_model(model, builder, data)
-        model.compile(
-            tf.keras.optimizers.Adam(study.train.learning_rate),
-            tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        model.fit(
-            data.train_inputs.astype(np.float32),
-            data.train_labels,
-            batch_size=study.train.batch_size,
-            epochs=study.train.epochs,
-            verbose=0,
-        )
-    if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
-        raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
-    return model
+        where = f"{builder.path}: build_model"
+        check_model(model, where, data, logits=builder.loss is None)
+        inputs, targets = builder.training_set(data)
+        loss = builder.loss or tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(tf.keras.optimizers.Adam(settings.learning_rate), loss)
+        model.fit(inputs.astype(np.float32), targets, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
+        if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
+            raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
+        finished = builder.finish(model, data)
+    check_model(finished, where if finished is model else f"{builder.path}: finish", data)
+    return finished
 
 
 def accuracy(network: Network, data: Data) -> float:
@@ -134,8 +134,8 @@ def _seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-def _check_model(model: object, builder: Builder, data: Data) -> None:
-    where = f"{builder.path}: build_model"
+def check_model(model: object, where: str, data: Data, *, logits: bool = True) -> None:
+    """Raise ConfigError, beginning with `where`, for a model that cannot be carried over or does not fit the data."""
     if not isinstance(model, tensorflow().keras.Model):
         raise ConfigError(f"{where} gave {type(model).__name__}, expected a Keras model")
     if not model.built or len(model.inputs or []) != 1 or len(model.outputs or []) != 1:
@@ -146,7 +146,7 @@ def _check_model(model: object, builder: Builder, data: Data) -> None:
             f"{where}: the model takes inputs of shape {model.input_shape[1:]}, "
             f"the data has {data.train_inputs.shape[1:]}"
         )
-    if len(model.output_shape) != 2 or model.output_shape[1] < data.n_classes:
+    if logits and (len(model.output_shape) != 2 or model.output_shape[1] < data.n_classes):
         raise ConfigError(
             f"{where}: the model's output has shape {model.output_shape[1:]}, "
             f"the labels go from 0 to {data.n_classes - 1}"
@@ -156,10 +156,17 @@ def _check_model(model: object, builder: Builder, data: Data) -> None:
 def _train_and_keep(
     study: Study, builder: Builder, data: Data, quantisation: Quantisation, stem: Path
 ) -> TrainedNetwork:
-    tensorflow()  # the start-up is paid once a process and is not training
+    if study.model_path is None:
+        tensorflow()  # the start-up is paid once a process and is not training
     start = time.perf_counter()
-    model = fit(study, builder, data, quantisation)
+    if study.model_path is None:
+        model = fit(study, builder, data, quantisation)
+    else:
+        model = load(study, builder.custom_objects)
+        check_model(model, str(study.model_path), data)
     network = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
+    if study.model_path is not None:
+        check_taken(study, model, network, data, quantisation)
     trained = TrainedNetwork(network, accuracy(network, data), time.perf_counter() - start, cached=False)
     network.save(stem.with_suffix(".npz"))
     # The description goes last and names the network: without it, or with another, nothing is kept.
