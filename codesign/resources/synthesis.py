@@ -96,12 +96,12 @@ def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
         layer.ff, layer.carry = mapped.ff, mapped.carry
         for instance, cell in mapped.netlist["cells"].items():
             if cell["type"] in modules:
-                layer.add(_cause(instance), modules[cell["type"]], modules)
+                layer.add(cause_of(instance), modules[cell["type"]], modules)
         found[name] = layer
     return found
 
 
-def _cause(instance: str) -> str:
+def cause_of(instance: str) -> str:
     """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does."""
     part = instance.rsplit("_", 1)[-1]
     if part == "status":
