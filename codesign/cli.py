@@ -32,6 +32,7 @@ from codesign.cli_common import (
 )
 from codesign.cli_curve import compare, curve
 from codesign.cli_store import trials
+from codesign.cli_upsets import upsets
 from codesign.errors import CodesignError, ConfigError, one_of
 
 app = typer.Typer(
@@ -145,6 +146,7 @@ app.command()(trials)
 app.command()(curve)
 app.command()(compare)
 app.command()(avf)
+app.command()(upsets)
 
 
 @app.command()

@@ -46,6 +46,7 @@ ORDER = (
     "cli_store",
     "cli_curve",
     "cli_avf",
+    "cli_upsets",
     "cli",
     "pytest_plugin",
 )

@@ -61,7 +61,9 @@ class Case:
             values = self.values(sample, upsets)
             raw = [sum(values[v] << bit for bit, v in enumerate(word)) for word in self.circuit.outputs]
             words.append([(word ^ sign) - sign for word in raw])
-            flags.append(sum({int(k) for v, k in zip(self.circuit.flags, self.circuit.flag_kinds, strict=True) if values[v]}))
+            flags.append(
+                sum({int(k) for v, k in zip(self.circuit.flags, self.circuit.flag_kinds, strict=True) if values[v]})
+            )
             ready.append(values[self.circuit.ready])
         found = np.array(flags)
         return Outcome(np.array(words), (found & CORRECTED) != 0, (found & DETECTED) != 0), np.array(ready, bool)

@@ -31,9 +31,9 @@ from codesign.faults import (
     Lifetime,
     Target,
     below,
-    philox,
     fault_array,
     log_reproducible,
+    philox,
 )
 from codesign.network import Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan

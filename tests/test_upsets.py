@@ -1,4 +1,4 @@
-"""Upsets in mapped netlists: the netlist is the network, copies are masked, draws are those of the seed, trials kept."""
+"""Upsets in mapped netlists: the netlist is the network, copies are masked, trials are the seed's, and kept."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from networks import random_raw, small_network
-from studies import codesign
 from test_rtl import drawn
 
 from codesign.campaign.store import Store
@@ -23,7 +22,6 @@ from codesign.resources.rtl.verilog import Writer
 from codesign.resources.synthesis import Synthesis, synthesise
 from codesign.resources.upset_space import UpsetSpace, owner_of
 from codesign.resources.upsets import CLASSES, UpsetTarget
-from codesign.subject import save_samples
 
 pytest.importorskip("pyosys", reason="Yosys is not installed: pip install 'codesign[yosys]'")
 VECTORS = 300
@@ -91,7 +89,7 @@ def test_a_netlist_that_is_not_the_network_is_refused(small: Mapped) -> None:
     tables = circuit.tables.copy()
     tables[output - circuit.first_table] ^= np.uint64((1 << 64) - 1)
     wrong = replace(mapped, circuit=replace(circuit, tables=tables))
-    with pytest.raises(MismatchError, match="here: output 0 of sample 0 is .* in the mapped netlist, .* in the network"):
+    with pytest.raises(MismatchError, match="here: output 0 of sample 0 is .* in the mapped netlist, "):
         check_circuit(wrong, small.network, small.inputs(), "here")
 
 
@@ -136,7 +134,9 @@ def test_an_upset_does_the_same_in_a_pipeline_and_cycle_by_cycle(small: Mapped) 
     fast, slow = stream.simulator(inputs), by_cycle.simulator(inputs)
     generator, columns = np.random.default_rng(0), ["changed", "sdc1", "correct"]
     for kind in ("luts", "registers"):
-        places = [p for p in zip(getattr(stream, kind), getattr(by_cycle, kind), strict=True) if "status" not in p[0].path]
+        places = [
+            p for p in zip(getattr(stream, kind), getattr(by_cycle, kind), strict=True) if "status" not in p[0].path
+        ]
         for k in generator.choice(len(places), 150):
             here, there = places[k]
             assert here.path == there.path

@@ -130,9 +130,10 @@ class CircuitSimulator:
         arrays = {"upsets": upsets, "offsets": offsets, "labels": truth, "counts": rows, "finished": finished}
         arrays |= {"done": done, "cancel": cancel}
         addresses = {name: binding.address(array) for name, array in arrays.items()}
-        wanted, call = binding.UpsetTrials(n_trials=n_trials, threads=threads, **addresses), self._library.codesign_circuit_run
+        wanted = ctypes.byref(binding.UpsetTrials(n_trials=n_trials, threads=threads, **addresses))
+        call = self._library.codesign_circuit_run
         try:
-            failed = binding.watched(lambda: call(self._handle, ctypes.byref(wanted), error), done, cancel, progress)
+            failed = binding.watched(lambda: call(self._handle, wanted, error), done, cancel, progress)
         except KeyboardInterrupt as interrupt:
             raise Interrupted(rows[: int(np.argmin(np.append(finished, 0)))]) from interrupt
         if failed:

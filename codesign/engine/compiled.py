@@ -4,7 +4,6 @@ import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codesign.engine import binding
 from codesign.engine.counts import COUNTS, Counts, Interrupted

@@ -61,12 +61,18 @@ class MappedCircuit:
         return CircuitSimulator(self.circuit, np.append(self.x, np.int32(self.valid)), entering)
 
 
-def circuit_of(netlist: Netlist, design: Rtl, network: Network, plan: ProtectionPlan) -> MappedCircuit:
-    """The design's circuit, to be attacked. Raises ReportError for a primitive used in a way that is not known."""
+def circuit_of(
+    netlist: Netlist, design: Rtl, network: Network, plan: ProtectionPlan, *, by_cycle: bool = False
+) -> MappedCircuit:
+    """The design's circuit, cycle by cycle if it has to be, or if that is asked for.
+
+    Raises ReportError for a primitive used in a way that is not known.
+    """
     parts = _Parts(netlist)
     y, ready = parts.nets("y"), parts.nets("ready")[0]
     loops = parts.on_loops()
-    stream = not parts.reaches([q for q, loop in zip(parts.registers, loops, strict=True) if loop], [*y, ready])
+    state = [q for q, loop in zip(parts.registers, loops, strict=True) if loop]
+    stream = not by_cycle and not parts.reaches(state, [*y, ready])
     if stream:
         parts.make_wires(loops)
     order = _Order(parts)

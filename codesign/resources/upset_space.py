@@ -45,7 +45,8 @@ def owner_of(path: str, kind: str) -> Owner:
 @dataclass(frozen=True, eq=False)
 class Stratum:
     """Bits of one layer, cause and kind: `first` and `ends`, shape (n_places,), are each place's first number among
-    all bits, and what bits of the stratum end there."""
+    all bits, and what bits of the stratum end there.
+    """
 
     layer: str
     cause: str
@@ -67,7 +68,8 @@ class Stratum:
 
 class UpsetSpace:
     """All bits, by number: LUTs' contents first, then flip-flops. A flip-flop is struck in one moment: a cycle of a
-    sample. In a pipeline each register holds one sample a cycle, and a moment is a sample."""
+    sample. In a pipeline each register holds one sample a cycle, and a moment is a sample.
+    """
 
     def __init__(self, mapped: MappedCircuit, n_samples: int, seed: int = 0) -> None:
         if not 0 <= seed < 2**63:

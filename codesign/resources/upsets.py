@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from codesign.campaign.batches import Pace, available_cores
+from codesign.campaign.batches import Pace, available_cores, offset
 from codesign.campaign.ledger import Ledger
 from codesign.campaign.result import CampaignResult
 from codesign.campaign.samples import check_samples
@@ -80,17 +80,19 @@ class SingleUpsets:
 
     def groups(self, *, layer: bool = False, cause: bool = False, kind: bool = False) -> list[UpsetGroup]:
         """Of all bits, or one a layer, a cause, a kind, or a combination of them."""
-        members: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
+        members: dict[tuple[str | None, str | None, str | None], list[int]] = defaultdict(list)
         for number, one in enumerate(self.strata):
-            members[one.layer if layer else None, one.cause if cause else None, one.kind if kind else None].append(number)
+            key = (one.layer if layer else None, one.cause if cause else None, one.kind if kind else None)
+            members[key].append(number)
         return [self._group(*key, chosen) for key, chosen in members.items()]
 
     def _group(self, layer: str | None, cause: str | None, kind: str | None, members: list[int]) -> UpsetGroup:
         sizes = [self.strata[k].size for k in members]
         rows = [self.rows[k] for k in members]
+        classes = [classes_of(found) for found in rows]
 
-        def share(of: Callable[[UpsetCounts], NDArray[Any]]) -> Interval:
-            return stratified_estimate(sizes, [of(found) for found in rows], self.confidence).interval
+        def share(outcomes: list[NDArray[Any]]) -> Interval:
+            return stratified_estimate(sizes, outcomes, self.confidence).interval
 
         return UpsetGroup(
             layer=layer,
@@ -98,9 +100,9 @@ class SingleUpsets:
             kind=kind,
             bits=sum(sizes),
             drawn=sum(map(len, rows)),
-            essential=share(lambda found: found["changed"] > 0),
-            classes={name: share(lambda found, k=k: classes_of(found) == k) for k, name in enumerate(CLASSES)},
-            answers=share(lambda found: found["sdc1"] / self.samples),
+            essential=share([found["changed"] > 0 for found in rows]),
+            classes={name: share([found == k for found in classes]) for k, name in enumerate(CLASSES)},
+            answers=share([found["sdc1"] / self.samples for found in rows]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -167,6 +169,13 @@ class UpsetTarget:
         """Counts of lists of upsets, or of single ones."""
         return self.simulator.run(upsets, self.labels, threads=self._threads, progress=progress)
 
+    def drawn(self, count: int) -> list[int]:
+        """Of about so many single upsets those of each stratum: by its bits, some of each, none twice."""
+        if count < 1:
+            raise ConfigError(f"{count} single upsets: at least one is needed")
+        share = min(1.0, count / self.space.size)
+        return [min(one.size, max(_LEAST, round(share * one.size))) for one in self.space.strata()]
+
     def singles(
         self,
         count: int,
@@ -175,14 +184,15 @@ class UpsetTarget:
         store: Store | None = None,
         progress: Progress | None = None,
     ) -> SingleUpsets:
-        """About `count` single upsets, drawn from layers, causes and kinds by their bits, some from each; or all."""
-        if count < 1:
-            raise ConfigError(f"{count} single upsets: at least one is needed")
-        strata, whole = self.space.strata(), min(1.0, count / self.space.size)
-        drawn = [min(one.size, max(_LEAST, round(whole * one.size))) for one in strata]
+        """About `count` single upsets (see `drawn`), or all that there are."""
+        strata, drawn = self.space.strata(), self.drawn(count)
         lists = [self.space.single(one, k, n) for k, (one, n) in enumerate(zip(strata, drawn, strict=True))]
         upsets = np.concatenate(lists)
-        rows = self._kept(f"single upsets {drawn}", len(upsets), lambda part: upsets[part.start : part.stop], store, progress)
+
+        def part_of(part: range) -> UpsetArray:
+            return upsets[part.start : part.stop]
+
+        rows = self._kept(f"single upsets {drawn}", len(upsets), part_of, store, progress)
         parts = np.split(rows, np.cumsum(drawn)[:-1])
         return SingleUpsets(tuple(strata), tuple(parts), self.samples, confidence)
 
@@ -196,7 +206,8 @@ class UpsetTarget:
         progress: Progress | None = None,
     ) -> CampaignResult:
         """Trials in each of which every bit is upset with probability `rate`: a LUT's for all samples, a flip-flop's in
-        one moment. With a `store` finished trials are kept, after an interrupt too."""
+        one moment. With a `store` finished trials are kept, after an interrupt too.
+        """
         if trials < 1:
             raise ConfigError(f"{trials} trials: at least one is needed")
         name = f"upset rate {rate!r}"
@@ -231,23 +242,21 @@ class UpsetTarget:
         for document in store.evaluations(kind) if store else ():
             ledger.add(document["first"], _unpacked(document["rows"]))
         pace = Pace()
-        for gap in ledger.missing(trials):
-            first = gap.start
-            while first < gap.stop:
-                part = range(first, min(gap.stop, first + pace.size))
+        for part in ledger.missing(trials):
+            while part:
                 begin = time.perf_counter()
-                stopped = None
+                interrupt = None
                 try:
-                    rows = self.run(upsets(part), lambda done, first=first: progress(first + done) if progress else None)
-                except Interrupted as interrupt:
-                    rows, stopped = interrupt.counts, interrupt
+                    rows = self.run(upsets(part[: pace.size]), offset(progress, part.start))
+                except Interrupted as interrupted:
+                    rows, interrupt = interrupted.counts, interrupted
                 if store and len(rows):
-                    store.add_evaluation(kind, first, {"first": first, "rows": _packed(rows)})
-                if stopped:
-                    raise stopped
-                ledger.add(first, rows)
-                pace.took(len(part), time.perf_counter() - begin)
-                first = part.stop
+                    store.add_evaluation(kind, part.start, {"first": part.start, "rows": _packed(rows)})
+                if interrupt:
+                    raise interrupt
+                ledger.add(part.start, rows)
+                pace.took(len(rows), time.perf_counter() - begin)
+                part = part[len(rows) :]
         if progress:
             progress(trials)
         return ledger.rows[:trials]
