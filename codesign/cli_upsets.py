@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ from codesign.cli_common import (
     csv_text,
     print_json,
 )
+from codesign.errors import one_of
 
 if TYPE_CHECKING:
     from codesign.campaign.result import CampaignResult
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
     from codesign.resources.upsets import SingleUpsets, UpsetGroup, UpsetTarget
 
 RATES = (1e-6, 1e-5, 1e-4)
-CLOCK_NS = 5.0  # where no study says otherwise
-
-
-class FamilyName(StrEnum):
-    """Of Xilinx parts."""
-
-    XC7 = "xc7"
-    XCUP = "xcup"
 
 
 def upsets(
@@ -52,7 +44,17 @@ def upsets(
         int | None,
         typer.Option(help="Trials at each rate [default: the study's, or 1000].", min=1, show_default=False),
     ] = None,
-    family: Annotated[FamilyName, typer.Option(help="The parts that Yosys maps to.")] = FamilyName.XC7,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Only so many samples, the first ones [default: all].", min=1, show_default=False),
+    ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="What Yosys maps to: `xc7` or `xcup` [default: that of the study's board, or xc7].",
+            show_default=False,
+        ),
+    ] = None,
     confidence: Annotated[
         float | None, typer.Option(help="Of the intervals [default: the study's, or 0.95].", show_default=False)
     ] = None,
@@ -69,10 +71,16 @@ def upsets(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Upset what LUTs and flip-flops of the mapped netlist hold: what single upsets do, and the accuracy by rate.
+    """Upset the bits of the mapped netlist: what LUTs hold (configuration memory), and flip-flops.
 
-    Yosys maps the design; its netlist is compared with the network on the whole evaluation set. Writes upsets.csv and
-    upsets.json into the run folder, whose study.sqlite keeps finished trials: interrupted, the same command goes on.
+    Yosys maps each design, which takes minutes at first; its netlist has to equal the network on 256 random inputs and
+    the evaluation set. Single upsets are drawn from every layer, cause and kind of bits and classified by the worst
+    that they do to any sample: silent (another class, no flag), detected, tolerated (other words, the same class),
+    corrected (flagged, all words right) or masked. Essential are those that change a word at all. Then trials with
+    upsets at each rate give the accuracy. Routing is not upset.
+
+    Writes upsets.csv and upsets.json into the run folder, whose study.sqlite keeps finished trials: interrupted, the
+    same command goes on.
     """
     from codesign.cli_subjects import open_setting
     from codesign.files import write_atomically
@@ -83,11 +91,12 @@ def upsets(
     widths = {"weight_bits": weight_bits, "activation_bits": activation_bits}
     setting = open_setting(designs, faults, data=data, on=on, out=out, **widths)
     level = setting.confidence if confidence is None else confidence
-    wanted = _Wanted(family.value, singles, tuple(sorted(set(rate or RATES))), trials or setting.trials, level)
+    rates = tuple(sorted(set(rate or RATES)))
+    wanted = _Wanted(_family(family, setting), singles, rates, trials or setting.trials, level, samples)
     found = [wanted.attack(setting, design) for design in setting.subjects]
     stem = setting.folder / "upsets"
     document = {
-        "family": family.value,
+        "family": wanted.family,
         "seed": setting.model.seed,
         "confidence": level,
         "designs": [one.to_json() for one in found],
@@ -102,6 +111,15 @@ def upsets(
     return None
 
 
+def _family(wanted: str | None, setting: "Setting") -> "Family":
+    from codesign.board.boards import load_board
+    from codesign.resources.mapping import FAMILIES, family_of
+
+    if wanted is not None:
+        return one_of("family", wanted, FAMILIES)
+    return family_of(load_board(setting.study.hardware.board).part) if setting.study else FAMILIES[0]
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """What is measured of each design."""
@@ -111,18 +129,22 @@ class _Wanted:
     rates: tuple[float, ...]
     trials: int
     confidence: float
+    samples: int | None
 
     def attack(self, setting: "Setting", design: "Design") -> "_Found":
         """Map the design and strike it."""
+        import numpy as np
+
         from codesign.campaign.batches import offset
+        from codesign.cli_subjects import DEFAULT_CLOCK_NS
         from codesign.progress import bar
         from codesign.resources.synthesis import synthesise
         from codesign.resources.upsets import UpsetTarget
 
-        clock_ns = setting.study.hardware.clock_ns if setting.study else CLOCK_NS
+        clock_ns = setting.study.hardware.clock_ns if setting.study else DEFAULT_CLOCK_NS
         synthesis = synthesise(design.network, design.plan, clock_ns=clock_ns, family=self.family)
-        samples = (setting.inputs, setting.labels)
-        target = UpsetTarget(synthesis, design.network, design.plan, *samples, seed=setting.model.seed)
+        inputs, labels = (np.asarray(array)[: self.samples] for array in (setting.inputs, setting.labels))
+        target = UpsetTarget(synthesis, design.network, design.plan, inputs, labels, seed=setting.model.seed)
         drawn, results = sum(target.drawn(self.singles)), {}
         with setting.store() as store, bar("upsets", drawn + len(self.rates) * self.trials) as advance:
             singles = target.singles(self.singles, self.confidence, store=store, progress=advance)
@@ -160,6 +182,7 @@ class _Found:
             "plan": self.target.plan.digest,
             "bits": {"lut": space.lut_bits, "ff": space.size - space.lut_bits},
             "samples": self.target.samples,
+            "cycles": self.target.cycles,
             "accuracy_clean": self.target.accuracy_clean,
             "singles": self.singles.to_json(),
             "rates": points,
@@ -181,11 +204,12 @@ class _Found:
 
     def print(self) -> None:
         from codesign.campaign.verdict import bounds
+        from codesign.resources.equivalence import VECTORS
 
         space, singles = self.target.space, self.singles
         drawn = sum(map(len, singles.rows))
         print(f"{self.name}: {space.lut_bits:,} bits in LUTs, {space.size - space.lut_bits:,} flip-flops")
-        print(f"netlist equals the network on {self.target.samples} samples")
+        print(f"netlist equals the network on {VECTORS} random inputs and {self.target.samples} samples")
         print(f"{drawn:,} single upsets, seed {space.seed}; intervals at {100 * singles.confidence:.6g}%")
         head = f"{'bits of':<22}{'bits':>10}{'drawn':>8}  {'essential':<27}  {'silent':<27}"
         print(f"\n{head}{'detected':>9}{'corrected':>10}{'masked':>8}")

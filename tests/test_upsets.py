@@ -15,6 +15,7 @@ from codesign.fixed import FixedPoint, Ints
 from codesign.network import Layer, Network, Parameter, forward
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 from codesign.resources.circuit import MappedCircuit, check_circuit, circuit_of
+from codesign.resources.equivalence import VECTORS, mapped_circuit, vectors, verify
 from codesign.resources.mapping import FAMILIES, Family, map_modules
 from codesign.resources.netlist import Netlist
 from codesign.resources.rtl import Rtl
@@ -24,7 +25,6 @@ from codesign.resources.upset_space import UpsetSpace, owner_of
 from codesign.resources.upsets import CLASSES, UpsetTarget
 
 pytest.importorskip("pyosys", reason="Yosys is not installed: pip install 'codesign[yosys]'")
-VECTORS = 300
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,9 @@ class Mapped:
         return cls(network, plan, synthesise(network, plan, family=family))
 
     def circuit(self, *, by_cycle: bool = False) -> MappedCircuit:
-        netlist = Netlist.of(self.synthesis.modules, self.synthesis.design.top.name)
-        return circuit_of(netlist, self.synthesis.design, self.network, self.plan, by_cycle=by_cycle)
+        return mapped_circuit(self.synthesis, self.network, self.plan, by_cycle=by_cycle)
 
-    def inputs(self, count: int = VECTORS) -> Ints:
+    def inputs(self, count: int = 300) -> Ints:
         return random_raw(self.network.input_type, (count, self.network.n_in), np.random.default_rng(3))
 
     def target(self, **options: int) -> UpsetTarget:
@@ -71,7 +70,7 @@ def _equal(designs: list[tuple[Network, ProtectionPlan, int]]) -> None:
     for number, (network, plan, _) in enumerate(designs):
         mapped = Mapped.of(network, plan, FAMILIES[number % 2])
         for by_cycle in (False, True):
-            check_circuit(mapped.circuit(by_cycle=by_cycle), network, mapped.inputs(), network.name)
+            verify(mapped.circuit(by_cycle=by_cycle), network)
 
 
 def test_some_mapped_designs_have_the_networks_integers() -> None:
@@ -91,6 +90,35 @@ def test_a_netlist_that_is_not_the_network_is_refused(small: Mapped) -> None:
     wrong = replace(mapped, circuit=replace(circuit, tables=tables))
     with pytest.raises(MismatchError, match="here: output 0 of sample 0 is .* in the mapped netlist, "):
         check_circuit(wrong, small.network, small.inputs(), "here")
+
+
+def test_vectors_have_the_ends_of_the_type_and_all_between() -> None:
+    network = small_network()
+    found = vectors(network)
+    assert found.shape == (VECTORS, network.n_in)
+    of = network.input_type
+    assert found[:2].tolist() == [[end] * network.n_in for end in (of.min_raw, of.max_raw)]
+    assert len(np.unique(found)) > min(100, (of.max_raw - of.min_raw) // 2)
+    with pytest.raises(ConfigError, match="0 vectors"):
+        vectors(network, 0)
+
+
+@pytest.mark.parametrize("mechanism", [Mechanism.DMR, Mechanism.RECOMPUTE])
+def test_units_used_several_times_are_followed_and_struck(mechanism: Mechanism) -> None:
+    """What an upset does there shows in the same way: copies are voted or tell, the rest changes words."""
+    generator, of = np.random.default_rng(3), FixedPoint(3, 1)
+    weights, biases = (Parameter(random_raw(of, shape, generator), of) for shape in ((4, 2), (2,)))
+    reuse, dot_size = (2, 0) if mechanism is Mechanism.DMR else (1, 2)
+    layer = Layer.dense("fc", weights, biases, FixedPoint(8, 4), reuse_factor=reuse)
+    network = Network("n", FixedPoint(3, 1), (layer,), (4,))
+    plan = ProtectionPlan((LayerPlan("fc", (8, 8), mechanism, dot_size=dot_size),))
+    mapped = Mapped.of(network, plan)
+    target = mapped.target()
+    assert target.cycles == mapped.synthesis.design.latency + 1
+    (found,) = target.singles(2500).groups()
+    told = found.classes["detected" if mechanism is Mechanism.DMR else "corrected"]
+    assert told.mean > 0.02
+    assert found.essential.mean > 0.05
 
 
 def test_a_state_machine_is_followed_cycle_by_cycle() -> None:
@@ -178,7 +206,7 @@ def test_some_upsets_tell_what_all_of_them_do(small: Mapped) -> None:
 
 def test_every_bit_is_in_one_stratum_and_has_one_upset(small: Mapped) -> None:
     mapped = small.circuit()
-    space = UpsetSpace(mapped, VECTORS)
+    space = UpsetSpace(mapped, 300)
     strata = space.strata()
     numbers = np.sort(np.concatenate([one.numbers(np.arange(one.size)) for one in strata]))
     assert numbers.tolist() == list(range(space.size))
@@ -201,8 +229,8 @@ def test_owners() -> None:
 
 
 def test_trials_are_those_of_the_seed(small: Mapped) -> None:
-    space, other = (UpsetSpace(small.circuit(), VECTORS, seed) for seed in (1, 2))
-    drawn_, again = space.draw(1e-2, 4), UpsetSpace(small.circuit(), VECTORS, 1).draw(1e-2, 4)
+    space, other = (UpsetSpace(small.circuit(), 300, seed) for seed in (1, 2))
+    drawn_, again = space.draw(1e-2, 4), UpsetSpace(small.circuit(), 300, 1).draw(1e-2, 4)
     assert drawn_.tolist() == again.tolist()
     assert drawn_.tolist() != space.draw(1e-2, 5).tolist() != other.draw(1e-2, 5).tolist()
     expected, spread = 1e-2 * space.size, np.sqrt(1e-2 * space.size)

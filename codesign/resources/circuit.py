@@ -25,7 +25,7 @@ from codesign.resources.rtl import Rtl
 
 OR, XOR = 0b1110, 0b0110
 CHOOSE = 0b11001010  # inputs a, b, select: b where selected
-WIRE = 0b10
+PASS = 0b10
 
 
 class Place(NamedTuple):
@@ -77,10 +77,10 @@ def circuit_of(
         parts.make_wires(loops)
     order = _Order(parts)
     last = network.layers[-1]
-    flags = [parts.behind(parts.nets(f"{name}_flag")[0]) for name in design.hardened]
+    protected = [*design.hardened, *design.recomputed]
+    flags = [parts.behind(parts.nets(f"{name}_flag")[0]) for name in protected]
     kinds = [
-        DETECTED if plan.of_layer(network.layer(name)).mechanism is Mechanism.DMR else CORRECTED
-        for name in design.hardened
+        DETECTED if plan.of_layer(network.layer(name)).mechanism is Mechanism.DMR else CORRECTED for name in protected
     ]
     circuit = Circuit(
         n_sources=order.n_sources,
@@ -228,7 +228,7 @@ class _Parts:
         """Let the other registers be tables that give what they read."""
         for (q, (data, _)), stays in zip(list(self.registers.items()), keep, strict=True):
             if not stays:
-                self.tables[q] = ((data,), WIRE)
+                self.tables[q] = ((data,), PASS)
                 del self.registers[q]
 
 

@@ -25,8 +25,8 @@ from codesign.errors import ConfigError
 from codesign.files import digest_of
 from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
-from codesign.resources.circuit import check_circuit, circuit_of
-from codesign.resources.netlist import Netlist
+from codesign.resources.circuit import check_circuit
+from codesign.resources.equivalence import mapped_circuit, verify
 from codesign.resources.synthesis import Synthesis
 from codesign.resources.upset_space import Stratum, UpsetSpace
 
@@ -126,7 +126,8 @@ def classes_of(rows: UpsetCounts) -> NDArray[np.int64]:
 class UpsetTarget:
     """A mapped design on an evaluation set: inputs and labels as in `run_campaign`.
 
-    Raises MismatchError unless the netlist gives the network's integers on all samples without faults.
+    Raises MismatchError unless the netlist gives the network's integers without faults, on VECTORS random inputs and on
+    all samples.
     """
 
     def __init__(
@@ -142,8 +143,8 @@ class UpsetTarget:
     ) -> None:
         self.network, self.plan = network, plan
         raw, self.labels = check_samples(network, inputs, labels)
-        netlist = Netlist.of(synthesis.modules, synthesis.design.top.name)
-        self._mapped = circuit_of(netlist, synthesis.design, network, plan)
+        self._mapped = mapped_circuit(synthesis, network, plan)
+        verify(self._mapped, network)
         self.simulator = check_circuit(self._mapped, network, raw, f"network '{network.name}'")
         self.space = UpsetSpace(self._mapped, len(raw), seed)
         self._threads = available_cores() if threads is None else threads
@@ -153,6 +154,11 @@ class UpsetTarget:
     @property
     def samples(self) -> int:
         return len(self.labels)
+
+    @property
+    def cycles(self) -> int:
+        """Through which a sample is followed; 1 where the design is a pipeline."""
+        return self._mapped.cycles
 
     @cached_property
     def digest(self) -> str:
