@@ -24,11 +24,12 @@ Captured = pytest.CaptureFixture[str]
 AMOUNT = ("--singles", "1500", "--rate", "1e-4", "--rate", "1e-3", "--trials", "30", "--confidence", "0.9")
 
 
-def narrow() -> Network:
+def narrow(reuse_factor: int = 1) -> Network:
     """A network that maps fast: the last layer of the tiny one."""
     network = studies.tiny_network("narrow", studies.WIDTHS[0])
     last = network.layers[-1]
-    return Network("narrow", studies.INPUT, (Layer.dense("fc", last.weights, last.biases, last.acc),), (5,))
+    layer = Layer.dense("fc", last.weight, last.bias, last.acc, reuse_factor=reuse_factor)
+    return Network("narrow", studies.INPUT, (layer,), (5,))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_figures_of_two_designs(folder: Path, tmp_path: Path, capsys: Captured) 
     assert plain["singles"]["all"]["classes"]["corrected"]["mean"] == 0.0
     assert full["singles"]["all"]["classes"]["corrected"]["mean"] > 0.1
     assert full["singles"]["all"]["essential"]["high"] < plain["singles"]["all"]["essential"]["low"]
-    rows = list(csv.DictReader((tmp_path / "upsets.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "upsets.csv").read_text().splitlines()))
     assert {row["cause"] for row in rows if row["design"] == "full"} >= {"function", "replicas", "voters", "status"}
     assert {row["kind"] for row in rows} == {"lut", "ff"}
 
@@ -147,9 +148,10 @@ def test_what_cannot_be(arguments: tuple[str, str], said: str, folder: Path, tmp
 
 
 def test_a_design_without_rtl_is_refused(folder: Path, tmp_path: Path, capsys: Captured) -> None:
-    plan = ProtectionPlan((LayerPlan("fc", (0, 0, 0), parameters=Code.PARITY),))
-    plan.save(tmp_path / "parity.json", narrow())
-    named = (tmp_path / "parity.json", "--on", folder / "narrow.npz", "--data", folder / "data.npz")
+    network, code = narrow(reuse_factor=5), Code.PARITY
+    network.save(tmp_path / "passes.npz")
+    ProtectionPlan((LayerPlan("fc", (0, 0, 0), parameters=code),)).save(tmp_path / "parity.json", network)
+    named = (tmp_path / "parity.json", "--on", tmp_path / "passes.npz", "--data", folder / "data.npz")
     assert cli.run([*map(str, ("upsets", *named, "--out", tmp_path))]) == 2
     assert "without a code" in studies.refusal(capsys.readouterr().err)
 
