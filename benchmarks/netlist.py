@@ -5,13 +5,13 @@ the first time), on all 360 digits.
 
 - Speed: single upsets a minute, one thread, by the clock, with all samples classified.
 - Rank: neurons of the unprotected design by the share of answers that an upset in a LUT of the neuron's own module
-  changes, against the share that faults of the network do, and against the Taylor score; Spearman's correlation, with
-  its interval by drawing neurons again.
-- Designs: accuracy at equal upsets a bit. Beside it the engine's prediction: stuck bits of products, accumulators and
-  voters, at the rate at which the unprotected design changes as many answers as its netlist does.
+  changes, against the shares that faults of the network do, and against scores; Spearman's correlation, over all
+  neurons and within the layers.
+- Designs: accuracy at equal upsets a bit, and with equally many upsets in each. Beside the former the engine's
+  prediction: stuck bits of products, accumulators and voters, at the rate at which the unprotected design changes as
+  many answers as its netlist does.
 """
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,27 +20,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
-from timing import machine, on_one_thread, significant, table
+from timing import machine, on_one_thread, parser_of, significant, table
 
 from codesign.assets import asset
-from codesign.campaign.bootstrap import bootstrap
 from codesign.campaign.curve import measure_curve
-from codesign.campaign.statistics import Interval
+from codesign.campaign.result import CampaignResult
 from codesign.campaign.strata import Stratum, strata_of
 from codesign.cli_common import network_of
 from codesign.engine.circuit import NO_BIT
 from codesign.engine.compiled import NativeEngine
 from codesign.faults import ALL_SAMPLES, FaultModel, FaultSpace, Lifetime, Target
-from codesign.protection import ProtectionPlan, selective_plan
+from codesign.protection import Importance, ProtectionPlan, selective_plan
 from codesign.resources.synthesis import synthesise
 from codesign.resources.upsets import UpsetTarget
 from codesign.study import load_study
-from codesign.vulnerability import taylor_scores
+from codesign.vulnerability.ranking import spearman
+from codesign.vulnerability.scores import neuron_scores
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
-RATE = 1e-4
+RATE, UPSETS = 1e-4, 30
 STUCK = (Target.PRODUCT, Target.ACCUMULATOR, Target.VOTER)
 RATES = tuple(float(f"{rate:.3g}") for rate in np.logspace(-7, -3, 9))
 
@@ -65,11 +64,12 @@ class Digits:
         study = load_study(Path(asset("models")) / "digits_mlp.toml")
         self.network, data = network_of(study, None, None)
         self.inputs, self.labels = self.network.quantise_inputs(data.test_inputs), data.test_labels
-        trained = self.network.quantise_inputs(data.train_inputs)
-        self.taylor = taylor_scores(self.network, trained, data.train_labels)
+        trained = self.network.quantise_inputs(data.train_inputs), data.train_labels
+        wanted = (Importance.MEASURED, Importance.TAYLOR)
+        self.scores = {score: neuron_scores(self.network, *trained, score) for score in wanted}
         self.plans = {
             "unprotected": ProtectionPlan(),
-            "selective": selective_plan(self.network, self.taylor, 0.5, 12, 6),
+            "selective": selective_plan(self.network, self.scores[Importance.MEASURED], 0.5, 12, 6),
             "full TMR": ProtectionPlan.full(self.network),
         }
 
@@ -97,10 +97,13 @@ def speed(target: UpsetTarget, amount: int) -> dict[str, float]:
 # ---------------------------------------------------------------- neurons
 
 
-def upset_rates(target: UpsetTarget, neurons: list[tuple[str, int]], amount: int) -> Floats:
-    """Share of answers that an upset in each neuron's LUTs changes, shape (n_neurons,)."""
+def upset_rates(target: UpsetTarget, neurons: list[tuple[str, int]], amount: int, stream: int = 0) -> Floats:
+    """Share of answers that an upset in each neuron's LUTs changes, shape (n_neurons,); another `stream`, others.
+
+    No prediction can be expected to agree better than two of these do.
+    """
     own = target.space.neurons()
-    drawn = [target.space.single(own[neuron], number, amount) for number, neuron in enumerate(neurons)]
+    drawn = [target.space.single(own[neuron], stream + number, amount) for number, neuron in enumerate(neurons)]
     rows = np.split(target.run(np.concatenate(drawn)), np.cumsum([len(part) for part in drawn])[:-1])
     return np.array([part["sdc1"].mean() / target.samples for part in rows])
 
@@ -134,36 +137,23 @@ def ranks(digits: Digits, target: UpsetTarget, amount: Amount) -> list[dict[str,
     """Spearman's correlation of the netlist's order of neurons with that of each prediction."""
     neurons = [(layer.name, j) for _, layer in digits.network.compute_layers() for j in range(layer.neurons)]
     measured = upset_rates(target, neurons, amount.neuron)
-    again = upset_rates_again(target, neurons, amount.neuron)
     models = {
         "product and accumulator, one operation": FaultModel(STUCK[:2], n_flips=1),
         "product and accumulator, stuck": FaultModel(STUCK[:2], n_flips=1, lifetime=Lifetime.PERSISTENT),
         "weight and bias": FaultModel((Target.WEIGHT, Target.BIAS), n_flips=1),
     }
     predictions = {name: fault_rates(digits, neurons, model, amount.faults) for name, model in models.items()}
-    predictions["Taylor score"] = np.array([digits.taylor[name][j] for name, j in neurons])
-    predictions["netlist, other upsets"] = again
-    return [
-        {"prediction": name, "neurons": len(neurons), "spearman": _spearman(measured, values).to_json()}
-        for name, values in predictions.items()
-    ]
-
-
-def upset_rates_again(target: UpsetTarget, neurons: list[tuple[str, int]], amount: int) -> Floats:
-    """The same from other draws: no prediction can be expected to agree better than this."""
-    own, generator, rates = target.space.neurons(), np.random.default_rng(7), []
-    for neuron in neurons:
-        numbers = own[neuron].numbers(generator.integers(0, own[neuron].size, amount))
-        rows = target.run(target.space.upsets(numbers, np.zeros(amount, np.int64)))
-        rates.append(rows["sdc1"].mean() / target.samples)
-    return np.array(rates)
-
-
-def _spearman(first: Floats, second: Floats) -> Interval:
-    def of(rows: Floats) -> float:
-        return float(spearmanr(rows[:, 0], rows[:, 1]).statistic)
-
-    return bootstrap(np.stack([first, second], axis=1), of, CONFIDENCE, seed=0, method="percentile")
+    for score, values in digits.scores.items():
+        predictions[f"score {score}"] = np.array([values[name][j] for name, j in neurons])
+    predictions["netlist, other upsets"] = upset_rates(target, neurons, amount.neuron, stream=len(neurons))
+    layers = np.array([name for name, _ in neurons])
+    found = []
+    for name, values in predictions.items():
+        row = {"prediction": name, "all": vars(spearman(measured, values, CONFIDENCE))}
+        for layer in dict.fromkeys(layers):
+            row[str(layer)] = vars(spearman(measured[layers == layer], values[layers == layer], CONFIDENCE))
+        found.append(row)
+    return found
 
 
 # ---------------------------------------------------------------- designs
@@ -171,61 +161,71 @@ def _spearman(first: Floats, second: Floats) -> Interval:
 
 def designs(digits: Digits, targets: dict[str, UpsetTarget], trials: int) -> list[dict[str, Any]]:
     """Accuracy and changed answers of every design in the netlist, and what the engine predicts."""
-    results = {name: target.at_rate(RATE, trials, CONFIDENCE) for name, target in targets.items()}
+    equal_rate = {name: target.at_rate(RATE, trials, CONFIDENCE) for name, target in targets.items()}
+    equal_number = {
+        name: target.at_rate(UPSETS / target.space.size, trials, CONFIDENCE) for name, target in targets.items()
+    }
     model = FaultModel(STUCK, ber=RATES[0], lifetime=Lifetime.PERSISTENT, seed=1)
 
-    def changed(name: str, rates: tuple[float, ...]) -> list[Interval]:
+    def predicted(name: str, rates: tuple[float, ...]) -> tuple[CampaignResult, ...]:
         attacked = (name, digits.network, digits.plans[name], model, digits.inputs, digits.labels)
-        return [result.sdc1 for result in measure_curve(*attacked, rates, trials=trials).results]
+        return tuple(measure_curve(*attacked, rates, trials=trials).results)
 
-    wanted = np.log(results["unprotected"].sdc1.mean)
-    seen = np.array([max(one.mean, 1e-9) for one in changed("unprotected", RATES)])
+    wanted = np.log(equal_rate["unprotected"].sdc1.mean)
+    seen = np.array([max(one.sdc1.mean, 1e-9) for one in predicted("unprotected", RATES)])
     rate = float(f"{np.exp(np.interp(wanted, np.log(seen), np.log(RATES))):.3g}")
     rows = []
-    for name, result in results.items():
-        size = targets[name].space.size
-        rows.append(
-            {
-                "design": name,
-                "bits": size,
-                "upsets_per_trial": RATE * size,
-                "accuracy": result.accuracy.to_json(),
-                "sdc1": result.sdc1.to_json(),
-                "predicted_sdc1": changed(name, (rate,))[0].to_json(),
-                "predicted_at_ber": rate,
-            }
-        )
+    for name, target in targets.items():
+        results = {"netlist": equal_rate[name], "predicted": predicted(name, (rate,))[0], "number": equal_number[name]}
+        row = {"design": name, "bits": target.space.size, "upsets_per_trial": RATE * target.space.size}
+        for of, result in results.items():
+            row |= {f"{of}_{what}": getattr(result, what).to_json() for what in ("accuracy", "sdc1")}
+        rows.append({**row, "predicted_at_ber": rate})
     return rows
 
 
 def as_text(found: dict[str, Any]) -> str:
-    """The three tables, for people."""
+    """The tables, for people."""
     fast = [["design", "LUT bits", "flip-flops", "LUT upsets/minute", "flip-flop upsets/minute"]]
     for row in found["speed"]:
         numbers = [row["lut_bits"], row["ff"], row["lut_per_minute"], row["ff_per_minute"]]
         fast.append([row["design"], *(significant(number) for number in numbers)])
-    order = [["neurons by", "Spearman's correlation"]]
-    order += [[row["prediction"], _bounds(row["spearman"], 2)] for row in found["ranks"]]
-    under = [["design", "upsets a trial", "accuracy", "changed answers", "predicted"]]
-    for row in found["designs"]:
-        rates = [_bounds(row[key], 4) for key in ("accuracy", "sdc1", "predicted_sdc1")]
-        under.append([row["design"], significant(row["upsets_per_trial"]), *rates])
+    groups = [name for name in found["ranks"][0] if name != "prediction"]
+    order = [["neurons by", *groups]]
+    order += [[row["prediction"], *(_bounds(row[group], 2, "value") for group in groups)] for row in found["ranks"]]
     head = f"{found['samples']} samples; accuracy without upsets {found['accuracy_clean']:.4f}"
     ber = found["designs"][0]["predicted_at_ber"]
-    tail = f"{RATE:g} upsets a bit; predicted at BER {ber:g}, chosen for the unprotected design"
-    return "\n\n".join([head, table(fast), table(order), table(under), tail])
+    tail = f"predicted at BER {ber:g}, chosen for the unprotected design"
+    same = f"{RATE:g} upsets a bit; {tail}"
+    return "\n\n".join(
+        [
+            head,
+            table(fast),
+            table(order),
+            same,
+            _under(found["designs"], "netlist", "predicted"),
+            f"{UPSETS} upsets a trial in each design",
+            _under(found["designs"], "number"),
+        ]
+    )
 
 
-def _bounds(of: dict[str, float], digits: int) -> str:
-    return f"{of['mean']:.{digits}f} [{of['low']:.{digits}f}, {of['high']:.{digits}f}]"
+def _under(designs: list[dict[str, Any]], *results: str) -> str:
+    rows = [["design", "upsets a trial", *(f"{what}, {of}" for of in results for what in ("accuracy", "changed"))]]
+    for row in designs:
+        upsets = significant(UPSETS if results == ("number",) else row["upsets_per_trial"])
+        bounds = [_bounds(row[f"{of}_{what}"], 4) for of in results for what in ("accuracy", "sdc1")]
+        rows.append([row["design"], upsets, *bounds])
+    return table(rows)
+
+
+def _bounds(of: dict[str, float], digits: int, key: str = "mean") -> str:
+    return f"{of[key]:.{digits}f} [{of['low']:.{digits}f}, {of['high']:.{digits}f}]"
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    parser.add_argument("--quick", action="store_true", help="few upsets: a look, not a result")
-    options = parser.parse_args()
+    options = parser_of(__doc__, "few upsets").parse_args()
     on_one_thread()
     amount, digits = QUICK if options.quick else Amount(), Digits()
     targets = {name: digits.target(plan) for name, plan in digits.plans.items()}
