@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from digits import digits_mlp
 from numpy.typing import NDArray
 from timing import machine, on_one_thread, parser_of, significant, table
 
@@ -55,16 +56,22 @@ class Amount:
 
 
 QUICK = Amount(timed=300, neuron=30, faults=50, trials=20)
+SMALL = 3  # hidden neurons of a quick run
 
 
 class Digits:
-    """The study's network, its samples and three designs."""
+    """A network, its samples and three designs: the study's, or a small one."""
 
-    def __init__(self) -> None:
-        study = load_study(Path(asset("models")) / "digits_mlp.toml")
-        self.network, data = network_of(study, None, None)
-        self.inputs, self.labels = self.network.quantise_inputs(data.test_inputs), data.test_labels
-        trained = self.network.quantise_inputs(data.train_inputs), data.train_labels
+    def __init__(self, *, small: bool) -> None:
+        if small:
+            task = digits_mlp((SMALL,))
+            self.network, self.inputs, self.labels = task.network, task.inputs, task.labels
+            trained = task.inputs, task.labels
+        else:
+            study = load_study(Path(asset("models")) / "digits_mlp.toml")
+            self.network, data = network_of(study, None, None)
+            self.inputs, self.labels = self.network.quantise_inputs(data.test_inputs), data.test_labels
+            trained = self.network.quantise_inputs(data.train_inputs), data.train_labels
         wanted = (Importance.MEASURED, Importance.TAYLOR)
         self.scores = {score: neuron_scores(self.network, *trained, score) for score in wanted}
         self.plans = {
@@ -225,9 +232,9 @@ def _bounds(of: dict[str, float], digits: int, key: str = "mean") -> str:
 
 def main() -> None:
     """Measure and print."""
-    options = parser_of(__doc__, "few upsets").parse_args()
+    options = parser_of(__doc__, "few upsets of a small network").parse_args()
     on_one_thread()
-    amount, digits = QUICK if options.quick else Amount(), Digits()
+    amount, digits = QUICK if options.quick else Amount(), Digits(small=options.quick)
     targets = {name: digits.target(plan) for name, plan in digits.plans.items()}
     found = {
         "machine": machine(),
