@@ -1,12 +1,14 @@
 """Upsets in mapped netlists: the netlist is the network, copies are masked, trials are the seed's, and kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from networks import random_raw, small_network
-from test_rtl import drawn
+from test_rtl import Design, designs_of, drawn
+from test_rtl_sequence import designs as sequences
 
 from codesign.campaign.store import Store
 from codesign.engine.circuit import NO_BIT, UPSET
@@ -66,7 +68,7 @@ def small() -> Mapped:
 # ---------------------------------------------------------------- the netlist is the network
 
 
-def _equal(designs: list[tuple[Network, ProtectionPlan, int]]) -> None:
+def _equal(designs: Sequence[Design]) -> None:
     for number, (network, plan, _) in enumerate(designs):
         mapped = Mapped.of(network, plan, FAMILIES[number % 2])
         for by_cycle in (False, True):
@@ -79,7 +81,14 @@ def test_some_mapped_designs_have_the_networks_integers() -> None:
 
 @pytest.mark.slow
 def test_many_mapped_designs_have_the_networks_integers() -> None:
-    _equal(drawn(30)[4:])
+    _equal(drawn(10)[3:])
+
+
+@pytest.mark.slow
+def test_many_mapped_sequences_have_the_networks_integers() -> None:
+    """Convolutions, units in passes and units that recompute, cycle by cycle."""
+    for strategy in (sequences(), sequences(reuse=True), sequences((Mechanism.RECOMPUTE,), reuse=True)):
+        _equal(designs_of(strategy, 3))
 
 
 def test_a_netlist_that_is_not_the_network_is_refused(small: Mapped) -> None:
@@ -217,6 +226,14 @@ def test_every_bit_is_in_one_stratum_and_has_one_upset(small: Mapped) -> None:
     assert (upsets["sample"] == np.where(stored, 0, 7)).all()
     layer = small.network.layers[0]
     assert {key for key in space.neurons() if key[0] == layer.name} == {(layer.name, j) for j in range(layer.neurons)}
+
+
+def test_a_design_of_wires_has_nothing_to_upset() -> None:
+    of = FixedPoint(3, 3)
+    layer = Layer.dense("fc", Parameter(np.zeros((1, 1), int), of), Parameter(np.zeros(1, int), of), of)
+    nothing = Network("nothing", of, (layer,), (1,))
+    with pytest.raises(ConfigError, match="nothing to upset"):
+        Mapped.of(nothing, ProtectionPlan()).target()
 
 
 def test_owners() -> None:

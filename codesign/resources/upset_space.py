@@ -76,6 +76,8 @@ class UpsetSpace:
             raise ConfigError(f"seed {seed} is outside 0..2**63-1")
         self.seed, self._cycles, self._samples = seed, mapped.cycles, n_samples
         self._places = [*mapped.luts, *mapped.registers]
+        if not self._places:
+            raise ConfigError("the mapped design has no LUT and no flip-flop: there is nothing to upset")
         self.owners = [
             *(owner_of(place.path, LUT) for place in mapped.luts),
             *(owner_of(place.path, FF) for place in mapped.registers),
