@@ -56,7 +56,7 @@ class Amount:
 
 
 QUICK = Amount(timed=300, neuron=30, faults=50, trials=20)
-SMALL = 3  # hidden neurons of a quick run
+SMALL = 4  # hidden neurons of a quick run
 
 
 class Digits:
