@@ -12,14 +12,14 @@ from test_rtl_sequence import designs as sequences
 
 from codesign.campaign.store import Store
 from codesign.engine.circuit import NO_BIT, UPSET
-from codesign.errors import ConfigError, MismatchError
+from codesign.errors import ConfigError, MismatchError, ReportError
 from codesign.fixed import FixedPoint, Ints
 from codesign.network import Layer, Network, Parameter, forward
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 from codesign.resources.circuit import MappedCircuit, check_circuit, circuit_of
 from codesign.resources.equivalence import VECTORS, mapped_circuit, vectors, verify
 from codesign.resources.mapping import FAMILIES, Family, map_modules
-from codesign.resources.netlist import Netlist
+from codesign.resources.netlist import Cell, Netlist
 from codesign.resources.rtl import Rtl
 from codesign.resources.rtl.verilog import Writer
 from codesign.resources.synthesis import Synthesis, synthesise
@@ -128,6 +128,13 @@ def test_units_used_several_times_are_followed_and_struck(mechanism: Mechanism) 
     told = found.classes["detected" if mechanism is Mechanism.DMR else "corrected"]
     assert told.mean > 0.02
     assert found.essential.mean > 0.05
+
+
+def test_a_primitive_that_is_not_simulated_is_refused_by_its_path(small: Mapped) -> None:
+    netlist = Netlist.of(small.synthesis.modules, small.synthesis.design.top.name)
+    netlist.cells.append(Cell("layer_fc.n0.dsp", "DSP48E1", {"A": (0,)}, {"P": (1,)}))
+    with pytest.raises(ReportError, match=r"'layer_fc\.n0\.dsp' is a DSP48E1, which is not simulated"):
+        circuit_of(netlist, small.synthesis.design, small.network, small.plan)
 
 
 def test_a_state_machine_is_followed_cycle_by_cycle() -> None:

@@ -23,6 +23,7 @@ from codesign.protection import Mechanism, ProtectionPlan
 from codesign.resources.netlist import LUTS, WIRE, Cell, Netlist
 from codesign.resources.rtl import Rtl
 
+REGISTERS = ("FDRE", "FDSE")
 OR, XOR = 0b1110, 0b0110
 CHOOSE = 0b11001010  # inputs a, b, select: b where selected
 PASS = 0b10
@@ -171,8 +172,10 @@ class _Parts:
             self._carry(inputs, cell.outputs)
         elif cell.kind.startswith("MUXF"):
             self._table(cell.outputs["O"][0], CHOOSE, inputs["I0"][0], inputs["I1"][0], inputs["S"][0])
-        else:
+        elif cell.kind in REGISTERS:
             self._register(cell, inputs)
+        else:
+            raise ReportError(f"netlist: '{cell.path}' is a {cell.kind}, which is not simulated")
 
     def _table(self, net: int | None, bits: int, *inputs: int) -> int:
         """Of a net, or of a new one where the design has none."""
