@@ -35,6 +35,7 @@ from codesign.cli_common import (
 from codesign.cli_curve import compare, curve
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
+from codesign.cli_upsets import upsets
 from codesign.errors import CodesignError, one_of
 
 app = typer.Typer(
@@ -120,6 +121,7 @@ app.command()(curve)
 app.command()(compare)
 app.command()(avf)
 app.command()(calibrate)
+app.command()(upsets)
 
 
 @app.command()

@@ -52,6 +52,12 @@ def resources(
             show_default=False,
         ),
     ] = None,
+    verify: Annotated[
+        int,
+        typer.Option(
+            help="With yosys: simulate the mapped netlist on so many input vectors, against the network.", min=0
+        ),
+    ] = 0,
     weight_bits: Bits = None,
     activation_bits: ActivationBits = None,
     as_json: Json = False,
@@ -64,13 +70,13 @@ def resources(
     from codesign.report.text import resources_text
 
     one_of("source", source, SOURCES)
-    if source != "yosys" and (family or rtl):
-        raise ConfigError(f"--family and --rtl are for --source yosys, not for {source}")
+    if source != "yosys" and (family or rtl or verify):
+        raise ConfigError(f"--family, --rtl and --verify are for --source yosys, not for {source}")
     if source in ("estimate", "yosys"):
         design = _design(what, weight_bits, activation_bits)
         kept = design.structure
         design = replace(design, structure=(strategy or kept[0], dsp_min_bits or kept[1]))
-        report = _mapped(design, family, rtl) if source == "yosys" else _estimated(design)
+        report = _mapped(design, family, rtl, verify) if source == "yosys" else _estimated(design)
     else:
         if weight_bits is not None or activation_bits is not None:
             raise ConfigError("--weight-bits and --activation-bits choose a study's network, which has no reports")
@@ -107,7 +113,8 @@ def _estimated(design: Costed) -> dict[str, Any]:
     return estimate(design.network, design.plan, clock_ns=design.clock_ns, policy=policy).to_json()
 
 
-def _mapped(design: Costed, family: str | None, folder: Path | None) -> dict[str, Any]:
+def _mapped(design: Costed, family: str | None, folder: Path | None, vectors: int) -> dict[str, Any]:
+    from codesign.resources.equivalence import mapped_circuit, verify
     from codesign.resources.estimate import EstimatePolicy
     from codesign.resources.mapping import FAMILIES, family_of
     from codesign.resources.synthesis import synthesise, write_rtl
@@ -120,7 +127,9 @@ def _mapped(design: Costed, family: str | None, folder: Path | None) -> dict[str
     if folder:
         write_rtl(design.network, design.plan, folder, clock_ns=design.clock_ns, policy=policy)
     found = synthesise(design.network, design.plan, clock_ns=design.clock_ns, family=chosen, policy=policy)
-    return found.to_json()
+    if vectors:
+        verify(mapped_circuit(found, design.network, design.plan), design.network, vectors)
+    return {**found.to_json(), "verified": vectors}
 
 
 def _read(what: Path, source: str) -> dict[str, Any]:

@@ -219,8 +219,8 @@ class FaultSpace:
         assert self.model.ber is not None
         parts = []
         for segment in self.segments:
-            generator = _philox(self.model.seed, trial, segment.stream)
-            parts.append(segment.decode(_bernoulli(generator, self.model.ber, segment.size)))
+            generator = philox(self.model.seed, trial, segment.stream)
+            parts.append(segment.decode(bernoulli(generator, self.model.ber, segment.size)))
         return np.concatenate(parts) if parts else np.zeros(0, FAULT)
 
     def _decode_all(self, numbers: Ints) -> FaultArray:
@@ -235,11 +235,7 @@ class FaultSpace:
         """`count` different bit numbers, each set equally likely, sorted."""
         if count > self.size:
             raise ConfigError(f"n_flips {count}: the network has only {self.size} bits for these targets")
-        generator = _philox(self.model.seed, trial, (1 << 64) - 1)
-        chosen: dict[int, None] = {}
-        while len(chosen) < count:
-            chosen[_below(generator, self.size)] = None
-        return np.array(sorted(chosen), np.int64)
+        return distinct(philox(self.model.seed, trial, (1 << 64) - 1), count, self.size)
 
 
 class _Sites:
@@ -302,12 +298,12 @@ class _Sites:
         return [(copy, positions, steps, lowest, bits) for copy in range(1, self._plan.mechanism.copies)]
 
 
-def _philox(seed: int, trial: int, stream: int) -> np.random.Philox:
+def philox(seed: int, trial: int, stream: int) -> np.random.Philox:
     """One stream: key (seed, trial); counter word 0 counts blocks from one, word 1 is the stream."""
     return np.random.Philox(key=np.array([seed, trial], np.uint64), counter=np.array([0, stream, 0, 0], np.uint64))
 
 
-def _below(generator: np.random.Philox, bound: int) -> int:
+def below(generator: np.random.Philox, bound: int) -> int:
     """A uniform integer below `bound`: Lemire's multiply-and-reject, without bias."""
     while True:
         product = int(generator.random_raw()) * bound
@@ -315,7 +311,15 @@ def _below(generator: np.random.Philox, bound: int) -> int:
             return product >> 64
 
 
-def _bernoulli(generator: np.random.Philox, probability: float, size: int) -> Ints:
+def distinct(generator: np.random.Philox, count: int, size: int) -> Ints:
+    """`count` different numbers below `size`, each set equally likely, sorted."""
+    chosen: dict[int, None] = {}
+    while len(chosen) < count:
+        chosen[below(generator, size)] = None
+    return np.array(sorted(chosen), np.int64)
+
+
+def bernoulli(generator: np.random.Philox, probability: float, size: int) -> Ints:
     """Sorted numbers below `size`, each present with `probability`, drawn by geometric gaps."""
     if probability <= 0.0:
         return np.zeros(0, np.int64)

@@ -50,6 +50,7 @@ ORDER = (
     "cli_resources",
     "cli_analyze",
     "cli_calibrate",
+    "cli_upsets",
     "cli",
     "pytest_plugin",
 )

@@ -378,8 +378,12 @@ def test_resources_of_nothing(tmp_path: Path, capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--source", "estimate", "--family", "xc7"], "--family and --rtl are for --source yosys, not for estimate"),
-        (["--source", "vitis", "--rtl", "out"], "--family and --rtl are for --source yosys, not for vitis"),
+        (
+            ["--source", "estimate", "--family", "xc7"],
+            "--family, --rtl and --verify are for --source yosys, not for estimate",
+        ),
+        (["--source", "vitis", "--rtl", "out"], "--family, --rtl and --verify are for --source yosys, not for vitis"),
+        (["--verify", "256"], "--family, --rtl and --verify are for --source yosys, not for estimate"),
         (["--source", "yosys", "--family", "ice40"], "unknown family 'ice40', choose from xc7, xcup"),
         (["--source", "vivado", "--weight-bits", "4"], "choose a study's network, which has no reports"),
         (["--source", "yosys", "--weight-bits", "5"], "--weight-bits 5: the study has 4, 6"),

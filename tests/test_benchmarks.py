@@ -66,6 +66,21 @@ def test_synthesis_contract() -> None:
     )
 
 
+@pytest.mark.slow
+def test_netlist_contract() -> None:
+    pytest.importorskip("pyosys", reason="Yosys is not installed: pip install pyosys")
+    found = printed("netlist.py")
+    names = ["unprotected", "selective", "full TMR"]
+    assert [row["design"] for row in found["speed"]] == [row["design"] for row in found["designs"]] == names
+    assert all(row[name] > 0 for row in found["speed"] for name in ("lut_per_minute", "ff_per_minute"))
+    for row in found["ranks"]:
+        assert {"dense_0", "dense_1"} < row.keys()
+        assert -1 <= row["all"]["low"] <= row["all"]["value"] <= row["all"]["high"] <= 1
+    plain, _, full = found["designs"]
+    assert plain["bits"] < full["bits"]
+    assert full["number_sdc1"]["mean"] < plain["number_sdc1"]["mean"]
+
+
 def test_imports_contract() -> None:
     """It also checks that no framework is imported."""
     rows = printed("imports.py")["rows"]

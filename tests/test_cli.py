@@ -34,10 +34,11 @@ PURPOSE = {
     "curve": "Measure accuracy and silent data corruption against the bit error rate",
     "compare": "Attack two designs with the same faults",
     "avf": "Measure which share of single upsets matters",
+    "calibrate": "Fit the estimate to designs mapped by Yosys",
+    "upsets": "Upset the bits of the mapped netlist",
     "optimize": "Search the cheapest design that meets the requirements",
     "export": "Write the HLS project of a design",
     "resources": "Print what a design occupies",
-    "calibrate": "Fit the estimate to designs mapped by Yosys",
     "report": "Write the run's report again",
     "doctor": "List the tools that are there",
 }

@@ -30,10 +30,10 @@ from codesign.faults import (
     FaultSpace,
     Lifetime,
     Target,
-    _below,
-    _philox,
+    below,
     fault_array,
     log_reproducible,
+    philox,
 )
 from codesign.network import Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
@@ -456,8 +456,8 @@ def test_n_flips_can_be_reproduced_from_its_description() -> None:
 
 def test_bit_numbers_are_unbiased_up_to_the_largest_bound() -> None:
     """Two thirds of 2**64: without rejection every second number would be twice as likely."""
-    bound, generator, source = 2**65 // 3, _philox(1, 2, 3), words(1, 2, 3)
-    drawn, seen = [_below(generator, bound) for _ in range(3000)], []
+    bound, generator, source = 2**65 // 3, philox(1, 2, 3), words(1, 2, 3)
+    drawn, seen = [below(generator, bound) for _ in range(3000)], []
     while len(seen) < 3000:
         product = next(source) * bound
         if product & MASK >= 2**64 % bound:

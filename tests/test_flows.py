@@ -24,6 +24,7 @@ SAMPLES = 64
         ("(* keep *) wire [3:0] s1;", "adders"),
         ("wire [1:0] s1_t = a[1:0] + b[1:0];", "gates"),
         ("wire [3:0] s1 = a & ~({4{guard[0]}} & 4'd5);", "gates"),
+        ("reg [3:0] s1; always @(posedge clk) s1 <= guard[0] ? 4'd0 : a;", "gates"),
         ("wire [3:0] s1 = a[0] ? a : b;", "general"),
         ("wire [7:0] s1 = a * b;", "general"),
         ("wire [0:0] s1 = a == b;", "general"),
@@ -75,6 +76,9 @@ def _drawn(rng: np.random.Generator) -> tuple[Module, Any]:
         x = f"({x} & ~({{{first}{{{guard}[0]}}}} & {first}'d1))"
     total = writer.wire("s1_t", first, f"{x} {'-' if minus else '+'} {y}")
     held = writer.delayed(total, first, int(rng.integers(0, 2)))
+    reset = int(rng.integers(0, 1 << first)) if rng.random() < 0.3 else None
+    if reset is not None:
+        held = writer.register("held", first, held, reset=(f"{guard}[0]", reset))
     wide = max(first, last)
     z, fc = _operand("c", min(last, 8), wide, bool(rng.integers(0, 2)))
     padded = f"{{{{{wide - first}{{{held}[{first - 1}]}}}}, {held}}}" if wide > first else held
@@ -83,6 +87,8 @@ def _drawn(rng: np.random.Generator) -> tuple[Module, Any]:
     def expected(a: int, b: int, c: int, guard: int) -> int:
         left = fa(a) & ~(guard & 1) if guarded else fa(a)
         partial = (left - fb(b) if minus else left + fb(b)) % (1 << first)
+        if reset is not None and guard & 1:
+            partial = reset
         signed = partial - (1 << first) if wide > first and partial >> (first - 1) else partial
         return signed - fc(c) if less else signed + fc(c)
 
@@ -132,9 +138,10 @@ def _computed(mapped: Mapped, given: Mapping[str, list[int]]) -> list[int]:
 
 def _of_cell(cell: Mapping[str, Any], port: str, k: int, net: Any, every: int) -> int:
     kind, pins = cell["type"], cell["connections"]
-    if kind == "FDRE":
-        assert (pins["CE"], pins["R"]) == (["1"], ["0"])
-        return int(net(pins["D"][0]))
+    if kind in ("FDRE", "FDSE"):
+        assert pins["CE"] == ["1"]
+        data = net(pins["D"][0])
+        return int(data & ~net(pins["R"][0]) if kind == "FDRE" else data | net(pins["S"][0]))
     if kind == "INV":
         return int(every ^ net(pins["I"][0]))
     if kind.startswith("MUXF"):

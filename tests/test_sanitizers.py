@@ -68,7 +68,7 @@ def of_the_engine(report: str, library: str) -> list[str]:
 
 def test_no_bad_access_no_undefined_behaviour_no_leak(tmp_path: Path) -> None:
     """All quick tests of the engine; nothing is captured, so that what kills the process is seen."""
-    files = sorted(str(file) for file in TESTS.glob("test_native*.py"))
+    files = [*sorted(str(file) for file in TESTS.glob("test_native*.py")), str(TESTS / "test_circuit.py")]
     arguments = ["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-m", "not slow", *files]
     printed, found = run(tmp_path, "address,undefined", ["asan", "ubsan"], [*arguments, *NOT_HERE])
     assert found == []
@@ -76,7 +76,7 @@ def test_no_bad_access_no_undefined_behaviour_no_leak(tmp_path: Path) -> None:
 
 
 def test_no_race(tmp_path: Path) -> None:
-    """Campaigns on several threads, on each kernel."""
+    """Campaigns on several threads, on each kernel, and upsets in a circuit."""
     printed, found = run(tmp_path, "thread", ["tsan"], [str(TESTS / "threaded_campaigns.py")])
     assert found == []
     assert "campaigns on 4 threads" in printed

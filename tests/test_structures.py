@@ -1,10 +1,8 @@
 """Shared adder graphs and multiplications in DSPs: the network's integers, the plan's copies, the estimate's counts."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast as typed
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from codesign.network import Layer, Network, Parameter, forward
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 from codesign.resources.dsp import parts, takes_dsp, tiles
 from codesign.resources.estimate import EstimatePolicy, estimate
-from codesign.resources.netlist import KINDS
 from codesign.resources.policy import Strategy
 from codesign.resources.rtl import rtl
 from codesign.resources.rtl.graph import Graph, Term, solved
@@ -209,17 +206,6 @@ def test_which_products_take_dsps() -> None:
     assert not takes_dsp(FixedPoint(4, 4), 9, policy)
     assert not takes_dsp(FixedPoint(5, 5), 7, policy)  # four bits with its sign
     assert list(parts(10, 4)) == [(0, 3), (3, 6), (6, 10)]
-
-
-@given(st.lists(st.tuples(st.integers(-(2**24), 2**24 - 1), st.integers(-(2**17), 2**17 - 1)), min_size=1, max_size=9))
-@settings(max_examples=10, deadline=None)
-def test_the_netlists_dsp_multiplies(pairs: list[tuple[int, int]]) -> None:
-    def bits(values: list[int], width: int) -> list[int]:
-        return [sum((value >> k & 1) << n for n, value in enumerate(values)) for k in range(width)]
-
-    multiply = typed(Callable[[dict[str, list[int]]], dict[str, list[int]]], KINDS["DSP48E1"])
-    product = multiply({"A": bits([a for a, _ in pairs], 30), "B": bits([b for _, b in pairs], 18)})["P"]
-    assert product == bits([a * b for a, b in pairs], 48)
 
 
 def chain(sizes: tuple[int, ...], hardened: int, bits: int) -> tuple[Network, ProtectionPlan]:

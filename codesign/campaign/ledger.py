@@ -12,7 +12,8 @@ _Piece = tuple[int, int, CountArray]  # first trial, a number that orders equal 
 class Ledger:
     """Counts each trial once, however often it comes in: a trial has the same counts wherever it was run."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: np.dtype[np.void] = COUNTS) -> None:
+        self._none = np.zeros(0, columns)
         self._rows: list[CountArray] = []
         self._waiting: list[_Piece] = []
         self._pieces = 0
@@ -31,12 +32,12 @@ class Ledger:
             if len(new):
                 self._rows.append(new)
                 self.complete += len(new)
-        return _joined(self._rows[before:])
+        return self._joined(self._rows[before:])
 
     @property
     def rows(self) -> CountArray:
         """Counts of trials 0 .. complete - 1."""
-        self._rows = [_joined(self._rows)]
+        self._rows = [self._joined(self._rows)]
         return self._rows[0]
 
     def missing(self, trials: int) -> list[range]:
@@ -49,6 +50,5 @@ class Ledger:
         gaps.append(range(end, trials))
         return [gap for gap in gaps if gap]
 
-
-def _joined(pieces: list[CountArray]) -> CountArray:
-    return np.concatenate(pieces) if pieces else np.zeros(0, COUNTS)
+    def _joined(self, pieces: list[CountArray]) -> CountArray:
+        return np.concatenate(pieces) if pieces else self._none

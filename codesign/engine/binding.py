@@ -2,6 +2,9 @@
 
 import ctypes
 import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint8, c_void_p
 from functools import cache
 from pathlib import Path
@@ -14,7 +17,8 @@ from codesign.errors import ConfigError
 from codesign.faults import FAULT, FaultArray
 from codesign.fixed import Ints
 
-VERSION = 2
+VERSION = 3
+Progress = Callable[[int], None]
 # Names another build of the library, such as one with sanitizers.
 VARIABLE = "CODESIGN_ENGINE_LIBRARY"
 _LIBRARY = Path(__file__).parent / "libcodesign_engine.so"
@@ -35,6 +39,39 @@ class Campaign(ctypes.Structure):
         ("threads", c_int32),
         ("counts", c_void_p),
         ("logits", c_void_p),
+        ("finished", c_void_p),
+        ("done", c_void_p),
+        ("cancel", c_void_p),
+    )
+
+
+class CircuitDescription(ctypes.Structure):
+    """`codesign_circuit_description` of the C interface."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("n_sources", "n_registers", "n_values", "n_cycles", "n_samples")),
+        *((name, c_void_p) for name in ("data", "initial", "tables", "n_inputs", "inputs", "entering")),
+        ("n_entering", c_int64),
+        ("waves", c_void_p),
+        ("outputs", c_void_p),
+        *((name, c_int64) for name in ("n_out", "width", "is_signed")),
+        ("ready", c_int32),
+        ("flags", c_void_p),
+        ("flag_kinds", c_void_p),
+        ("n_flags", c_int64),
+    )
+
+
+class UpsetTrials(ctypes.Structure):
+    """`codesign_upset_trials` of the C interface."""
+
+    _fields_ = (
+        ("upsets", c_void_p),
+        ("offsets", c_void_p),
+        ("n_trials", c_int64),
+        ("labels", c_void_p),
+        ("threads", c_int32),
+        ("counts", c_void_p),
         ("finished", c_void_p),
         ("done", c_void_p),
         ("cancel", c_void_p),
@@ -67,18 +104,22 @@ def library() -> ctypes.CDLL:
     try:
         found = ctypes.CDLL(str(path))
         functions: dict[str, tuple[Any, list[Any]]] = {
-            "version": (c_int32, []),
-            "open": (c_void_p, [c_void_p, c_size_t, c_void_p, c_int64, c_int32, Error]),
-            "close": (None, [c_void_p]),
-            "kernels": (c_int32, [c_void_p]),
-            "golden": (None, [c_void_p, c_void_p]),
-            "run": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p, Error]),
-            "campaign": (c_int, [c_void_p, POINTER(Campaign), Error]),
-            "draw": (c_void_p, [c_void_p, c_size_t, c_int64, POINTER(c_size_t), Error]),
-            "free": (None, [c_void_p]),
+            "engine_version": (c_int32, []),
+            "engine_open": (c_void_p, [c_void_p, c_size_t, c_void_p, c_int64, c_int32, Error]),
+            "engine_close": (None, [c_void_p]),
+            "engine_kernels": (c_int32, [c_void_p]),
+            "engine_golden": (None, [c_void_p, c_void_p]),
+            "engine_run": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_void_p, Error]),
+            "engine_campaign": (c_int, [c_void_p, POINTER(Campaign), Error]),
+            "engine_draw": (c_void_p, [c_void_p, c_size_t, c_int64, POINTER(c_size_t), Error]),
+            "engine_free": (None, [c_void_p]),
+            "circuit_open": (c_void_p, [POINTER(CircuitDescription), Error]),
+            "circuit_close": (None, [c_void_p]),
+            "circuit_golden": (None, [c_void_p, c_void_p, c_void_p]),
+            "circuit_run": (c_int, [c_void_p, POINTER(UpsetTrials), Error]),
         }
         for name, (result, arguments) in functions.items():
-            function = getattr(found, f"codesign_engine_{name}")
+            function = getattr(found, f"codesign_{name}")
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise ConfigError(
@@ -102,6 +143,42 @@ def draw(space: Ints, trial: int) -> FaultArray:
         return np.frombuffer(ctypes.string_at(found, size), FAULT).copy()
     finally:
         library().codesign_engine_free(found)
+
+
+# How often a running campaign looks for interrupts and tells its progress, in seconds.
+_POLL = 0.05
+
+
+def watched(call: Callable[[], int], done: Ints, cancel: NDArray[np.int32], progress: Progress | None) -> int:
+    """What `call` gives, made in a thread of its own, so that this one can take an interrupt and pass it on.
+
+    `progress` is told the number in `done`.
+    """
+    results: list[int] = []
+    # Thread.join is not enough: interrupted in it, Python 3.11 takes a thread for ended that still writes counts.
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            results.append(call())
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        while not ended.wait(_POLL):
+            if progress:
+                progress(int(done[0]))
+    finally:
+        cancel[0] = 1
+        while not ended.is_set():  # another interrupt changes nothing
+            with suppress(KeyboardInterrupt):
+                ended.wait()
+        thread.join()
+    if progress:
+        progress(int(done[0]))
+    return results[0]
 
 
 def signals() -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -1,12 +1,9 @@
 """The compiled engine: fault lists and whole campaigns, the same integers as the NumPy engine's."""
 
-import threading
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codesign.engine import binding
 from codesign.engine.counts import COUNTS, Counts, Interrupted
@@ -23,8 +20,6 @@ from codesign.protection import ProtectionPlan
 KERNELS = ("generic", "plain", "avx2", "avx512")
 # In the compiled engine's words of flags.
 _CORRECTED, _DETECTED = 1, 2
-# How often a running campaign looks for interrupts and tells its progress, in seconds.
-_POLL = 0.05
 
 
 class NativeEngine:
@@ -140,50 +135,18 @@ class NativeEngine:
         wanted.logits = None if values is None else binding.address(values)
         wanted.finished = binding.address(finished)
         wanted.done, wanted.cancel = binding.address(done), binding.address(cancel)
+        error = binding.Error.empty()
         try:
-            self._watched(wanted, done, cancel, progress)
+            call = self._library.codesign_engine_campaign
+            failed = binding.watched(lambda: call(self._handle, wanted, error), done, cancel, progress)
         except KeyboardInterrupt as interrupt:
             complete = int(np.argmin(np.append(finished, 0)))
             counts = Counts(rows[:complete], None if values is None else values[:complete])
             raise Interrupted(counts) from interrupt
         del kept
-        return Counts(rows, values)
-
-    def _watched(
-        self,
-        wanted: binding.Campaign,
-        done: Ints,
-        cancel: NDArray[np.int32],
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        """Run in a thread of its own, so that this one can take an interrupt and pass it on."""
-        error, failed = binding.Error.empty(), []
-        call = self._library.codesign_engine_campaign
-        # Thread.join is not enough: interrupted in it, Python 3.11 takes a thread for ended that still writes counts.
-        ended = threading.Event()
-
-        def work() -> None:
-            try:
-                failed.append(call(self._handle, wanted, error))
-            finally:
-                ended.set()
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            while not ended.wait(_POLL):
-                if progress:
-                    progress(int(done[0]))
-        finally:
-            cancel[0] = 1
-            while not ended.is_set():  # another interrupt changes nothing
-                with suppress(KeyboardInterrupt):
-                    ended.wait()
-            thread.join()
-        if progress:
-            progress(int(done[0]))
-        if failed[0]:
+        if failed:
             raise error.raised()
+        return Counts(rows, values)
 
 
 def open_engine(network: Network, plan: ProtectionPlan, raw_inputs: Ints) -> NativeEngine | EngineSimulator:

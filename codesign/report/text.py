@@ -45,6 +45,8 @@ def resources_text(report: dict[str, Any]) -> str:
     if "carry" in report:  # mapped
         lines += [f"{name:<15} {report[name]}" for name in ("carry", "copies")]
         lines += _layer_table(report["layers"])
+        if vectors := report.get("verified"):
+            lines.append(f"netlist equals the network on {vectors} input vectors")
     lines += _modules(report.get("modules", []))
     if outside := report.get("outside"):
         lines.append(f"not calibrated, the error is unknown: {', '.join(outside)}")

@@ -1,9 +1,4 @@
-"""A mapped design as one flat netlist of Xilinx primitives, and its simulation, bit-parallel over samples.
-
-The design is a pipeline without feedback but for its flags and counters, and takes a sample every cycle, so what a net
-holds for one sample does not depend on the others: a register is a wire that a sample passes later. One Python integer
-holds a net's values for all samples, one bit each.
-"""
+"""A mapped design as one flat netlist of Xilinx primitives."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +9,7 @@ from codesign.resources.mapping import Mapped
 
 # No primitive: a port that gives what another one gives or takes, or a constant.
 WIRE = "BUF"
+KINDS = ("CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "FDRE", "FDSE", "DSP48E1", "DSP48E2")
 LUTS = {**{f"LUT{k}": k for k in range(1, 7)}, "INV": 1}
 
 
@@ -24,13 +20,17 @@ def _constants() -> dict[int | str, int]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One primitive: `path` with dots, its nets by port (buses as several), and for a LUT its table."""
+    """One primitive: `path` with dots, its nets by port (buses as several).
+
+    `table` is a LUT's contents, or what a register holds at first; `inverted` if a register's pins are.
+    """
 
     path: str
     kind: str
     inputs: Mapping[str, tuple[int, ...]]
     outputs: Mapping[str, tuple[int, ...]]
     table: int = 0
+    inverted: bool = False
 
     @property
     def reads(self) -> Iterator[int]:
@@ -106,80 +106,12 @@ def _primitive(path: str, cell: Mapping[str, object], ports: Mapping[str, tuple[
     kind, directions = str(cell["type"]), cell["port_directions"]
     assert isinstance(directions, Mapping)
     if kind not in KINDS and kind not in LUTS:
-        raise ReportError(
-            f"netlist: '{path}' is a {kind}, which is not simulated; known are {', '.join(sorted(KINDS))}"
-        )
+        raise ReportError(f"netlist: '{path}' is a {kind}, which is not known; known are {', '.join(sorted(KINDS))}")
     parameters = cell["parameters"]
     assert isinstance(parameters, Mapping)
-    table = 0b01 if kind == "INV" else int(parameters["INIT"], 2) if kind in LUTS else 0
+    contents = str(parameters.get("INIT", "0"))
+    table = 0b01 if kind == "INV" else int(contents.replace("x", "0"), 2)
+    inverted = any("1" in str(value) for name, value in parameters.items() if name.endswith("_INVERTED"))
     inputs = {port: nets for port, nets in ports.items() if directions[port] == "input"}
     outputs = {port: nets for port, nets in ports.items() if directions[port] == "output"}
-    return Cell(path, kind, inputs, outputs, table)
-
-
-# ---------------------------------------------------------------- what primitives do
-
-
-def lut(table: int, inputs: Sequence[int], ones: int) -> int:
-    """A table's values for many samples at once: Shannon's expansion, the first input lowest."""
-    level = [ones if table >> k & 1 else 0 for k in range(1 << len(inputs))]
-    for value in inputs:
-        level = [a if a == b else a ^ ((a ^ b) & value) for a, b in zip(level[0::2], level[1::2], strict=True)]
-    return level[0]
-
-
-def _carry(values: Mapping[str, list[int]], first: int) -> dict[str, list[int]]:
-    """Sums and carries of a chain (AMD UG953: O = S xor C, the next C = S ? C : DI)."""
-    carry, sums, carries = first, [], []
-    for select, data in zip(values["S"], values["DI"], strict=True):
-        sums.append(select ^ carry)
-        carry = (carry & select) | (data & ~select)
-        carries.append(carry)
-    return {"O": sums, "CO": carries}
-
-
-def _carry4(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    return _carry(values, (values.get("CI") or [0])[0] | (values.get("CYINIT") or [0])[0])
-
-
-def _carry8(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    return _carry(values, (values.get("CI") or [0])[0])
-
-
-def _mux(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    (a,), (b,), (select,) = values["I0"], values["I1"], values["S"]
-    return {"O": [a ^ ((a ^ b) & select)]}
-
-
-def _register(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    return {"Q": values["D"]}
-
-
-def _dsp(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    """A DSP that only multiplies, without registers: signed A times signed B, a row of A's copies for each bit of B."""
-    a, b, product = values["A"], values["B"], [0] * 48
-    for place, selected in enumerate(b):
-        carry, subtracts = 0, place == len(b) - 1  # the sign's row has a negative weight
-        for at in range(place, len(product)):
-            x, y = product[at], a[min(at - place, len(a) - 1)] & selected
-            product[at] = x ^ y ^ carry
-            carry = (y & carry) | ((y | carry) & (~x if subtracts else x))
-    return {"P": product}
-
-
-def _buffer(values: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    return {"O": values["I"]}
-
-
-KINDS = {
-    "CARRY4": _carry4,
-    "CARRY8": _carry8,
-    "MUXF7": _mux,
-    "MUXF8": _mux,
-    "MUXF9": _mux,
-    "FDRE": _register,
-    "FDSE": _register,
-    WIRE: _buffer,
-    "DSP48E1": _dsp,
-    "DSP48E2": _dsp,
-}
+    return Cell(path, kind, inputs, outputs, table, inverted)

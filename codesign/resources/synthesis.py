@@ -160,14 +160,14 @@ def _layers(design: Rtl, modules: Mapping[str, Mapped]) -> dict[str, Occupied]:
         layer.ff, layer.carry = mapped.ff, mapped.carry
         for instance, cell in mapped.netlist["cells"].items():
             if cell["type"] in modules:
-                layer.add(_cause(instance), modules[cell["type"]], modules)
+                layer.add(cause_of(instance), modules[cell["type"]], modules)
                 if cell["type"].startswith("rom_"):
                     layer.rom += modules[cell["type"]].lut
         found[name] = layer
     return found
 
 
-def _cause(instance: str) -> str:
+def cause_of(instance: str) -> str:
     """What an instance of a layer's module is there for: the first copy does what the unprotected neuron does.
 
     The choice of the operands of a unit that recomputes stands in the layer's own module and counts as its function.

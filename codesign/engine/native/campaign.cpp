@@ -1,11 +1,9 @@
 #include "campaign.h"
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <exception>
-#include <mutex>
-#include <thread>
+#include <memory>
+
+#include "threads.h"
 
 namespace codesign::engine {
 
@@ -18,48 +16,16 @@ class Runner {
             golden_correct_ += golden_tops_[std::size_t(sample)] == campaign.labels[sample];
     }
 
-    void on_threads() {
-        const int threads = int(std::clamp<Int>(campaign_.threads, 1, std::max<Int>(campaign_.n_trials, 1)));
-        std::vector<std::thread> others;
-        for (int k = 1; k < threads; ++k)
-            others.emplace_back([this] { guarded(); });
-        guarded();
-        for (std::thread &other : others)
-            other.join();
-        if (error_)
-            std::rethrow_exception(error_);
+    void run() {
+        const Work work{campaign_.n_trials, campaign_.threads, campaign_.done, campaign_.cancel};
+        on_threads(work, [this] {
+            std::shared_ptr<Worker> worker = campaign_.simulator->worker();
+            return [this, worker](Int trial) { one(*worker, trial); };
+        });
     }
 
   private:
-    void guarded() {
-        try {
-            work();
-        } catch (...) {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            error_ = std::current_exception();
-            stop_ = true;
-        }
-    }
-
     bool with_logits() const { return campaign_.counts.logits != nullptr; }
-    bool stopped() const { return stop_ || __atomic_load_n(campaign_.cancel, __ATOMIC_RELAXED); }
-
-    void work() {
-        const std::unique_ptr<Worker> worker = campaign_.simulator->worker();
-        for (Int size = 1;;) {
-            const Int first = next_.fetch_add(size), end = std::min(first + size, campaign_.n_trials);
-            const auto begin = Clock::now();
-            Int trial = first;
-            for (; trial < end && !stopped(); ++trial)
-                one(*worker, trial);
-            if (trial > first)
-                __atomic_fetch_add(campaign_.done, trial - first, __ATOMIC_RELAXED);
-            if (trial < first + size)
-                return;
-            if (Clock::now() - begin < LEAST)
-                size *= 2;
-        }
-    }
 
     void one(Worker &worker, Int trial) {
         const FaultSource &source = campaign_.source;
@@ -114,23 +80,16 @@ class Runner {
         }
     }
 
-    using Clock = std::chrono::steady_clock;
-    // Threads take so many trials at a time that they seldom meet: what they count lies side by side.
-    static constexpr std::chrono::microseconds LEAST{200};
     // Of the classes that the fault-free one has to be among, for SDC-5.
     static constexpr std::int32_t FIRST = 5;
 
     const Campaign &campaign_;
     const std::vector<std::int32_t> &golden_tops_;
     std::int32_t golden_correct_ = 0;
-    std::atomic<Int> next_{0};
-    std::atomic<bool> stop_{false};
-    std::mutex mutex_;
-    std::exception_ptr error_;
 };
 
 } // namespace
 
-void run(const Campaign &campaign) { Runner(campaign).on_threads(); }
+void run(const Campaign &campaign) { Runner(campaign).run(); }
 
 } // namespace codesign::engine

@@ -1,19 +1,16 @@
 #include "interface.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <new>
 #include <stdexcept>
 
 #include "campaign.h"
+#include "exported.h"
 #include "generic.h"
 #include "packed.h"
-
-#define EXPORTED __attribute__((visibility("default")))
 
 using namespace codesign::engine;
 
@@ -26,24 +23,6 @@ struct codesign_engine {
 namespace {
 
 static_assert(sizeof(Fault) == 8 * sizeof(std::int32_t), "a fault is eight 32-bit integers");
-
-void tell(codesign_error error, const char *text) {
-    if (error.size)
-        std::snprintf(error.text, error.size, "%s", text);
-}
-
-// Calls `body`; no exception may cross the C interface.
-template <class Body> int guarded(codesign_error error, Body body) {
-    try {
-        body();
-        return 0;
-    } catch (const std::bad_alloc &) {
-        tell(error, "not enough memory");
-    } catch (const std::exception &problem) {
-        tell(error, problem.what());
-    }
-    return 1;
-}
 
 // Of the levels of kernels_up_to.
 constexpr int BEST = 3;

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define CODESIGN_ENGINE_VERSION 2
+#define CODESIGN_ENGINE_VERSION 3
 
 typedef struct codesign_engine codesign_engine;
 
@@ -61,6 +61,57 @@ int codesign_engine_campaign(const codesign_engine *engine, const codesign_campa
 int32_t *codesign_engine_draw(const int64_t *space, size_t n_space, int64_t trial, size_t *n_faults,
                               codesign_error error);
 void codesign_engine_free(int32_t *faults);
+
+/* A netlist as tables and registers; circuit.h says how its values are numbered. Bit s of word w of a wave is sample
+ * 64 w + s; words are padded to a multiple of four. */
+typedef struct codesign_circuit codesign_circuit;
+
+typedef struct {
+    int64_t n_sources, n_registers, n_values, n_cycles, n_samples;
+    const int32_t *data;     /* (n_registers,): what each takes at the end of a cycle */
+    const uint8_t *initial;  /* (n_registers,) */
+    const uint64_t *tables;  /* one for each value behind the registers: bit k is the output for inputs of number k */
+    const int32_t *n_inputs; /* of each table, 1 to 6 */
+    const int32_t *inputs;   /* (n_tables, 6), the lowest first */
+    const int32_t *entering; /* (n_entering,): sources that change */
+    int64_t n_entering;
+    const uint64_t *waves;  /* (n_cycles, n_entering, n_words) */
+    const int32_t *outputs; /* (n_out, width), lowest bit first: words as they are in the last cycle */
+    int64_t n_out, width, is_signed;
+    int32_t ready;             /* the value that announces them */
+    const int32_t *flags;      /* (n_flags,): values that tell of an upset in the last cycle */
+    const uint8_t *flag_kinds; /* 1 corrected, 2 detected */
+    int64_t n_flags;
+} codesign_circuit_description;
+
+/* An upset: an entry of a table, in all samples, or with `bit` -1 a value in one cycle of one sample. */
+typedef struct {
+    int32_t value, bit, cycle, sample;
+} codesign_upset;
+
+/* Numbers of samples of one trial; codesign/engine/circuit.py says what they are. */
+typedef struct {
+    int32_t correct, sdc1, sdc5, detected, corrected, silent, changed, flagged, lost;
+} codesign_upset_counts;
+
+typedef struct {
+    const codesign_upset *upsets;
+    const int64_t *offsets; /* n_trials + 1 */
+    int64_t n_trials;
+    const int64_t *labels; /* one a sample */
+    int32_t threads;
+    codesign_upset_counts *counts; /* one a trial */
+    uint8_t *finished;             /* one a trial */
+    int64_t *done;                 /* as in codesign_campaign */
+    const int32_t *cancel;
+} codesign_upset_trials;
+
+codesign_circuit *codesign_circuit_open(const codesign_circuit_description *description, codesign_error error);
+void codesign_circuit_close(codesign_circuit *circuit);
+/* The words of the fault-free run (n_samples, n_out), and of each sample 1 where `ready` announces them plus 2 where a
+ * flag is raised. */
+void codesign_circuit_golden(const codesign_circuit *circuit, int64_t *words, uint8_t *state);
+int codesign_circuit_run(const codesign_circuit *circuit, const codesign_upset_trials *trials, codesign_error error);
 
 #ifdef __cplusplus
 }
