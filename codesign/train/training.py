@@ -23,7 +23,9 @@ import numpy as np
 from codesign.errors import ConfigError
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
+from codesign.network.accumulators import narrowed, prove_accumulators
 from codesign.study import Study
+from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
 from codesign.train.convert import network_from_keras
 from codesign.train.supported import check_layers
@@ -43,11 +45,22 @@ class TrainedNetwork:
     cached: bool
 
 
-def train(study: Study, weight_bits: int, activation_bits: int, *, cache: Path | None = None) -> TrainedNetwork:
-    """The network of a study at these widths, from the cache folder (default: the user's) or trained now."""
+def train(
+    study: Study,
+    weight_bits: int,
+    activation_bits: int,
+    accumulator_bits: int = 0,
+    *,
+    cache: Path | None = None,
+) -> TrainedNetwork:
+    """The network of a study at these widths, from the cache folder (default: the user's) or trained now.
+
+    With `accumulator_bits` above 0 no neuron's sum can overflow so many bits, which is proven, and accumulators are
+    as narrow as that proof allows. Raises ConfigError where a layer cannot be bound to so few.
+    """
     builder = load_builder(study)
     data = builder.data()
-    quantisation = Quantisation(weight_bits, activation_bits)
+    quantisation = Quantisation(weight_bits, activation_bits, accumulator_bits)
     stem = (cache or cache_folder() / "networks") / network_key(study, quantisation, data)
     if kept := _load(stem):
         return kept
@@ -91,11 +104,20 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) 
             data.train_labels,
             batch_size=study.train.batch_size,
             epochs=study.train.epochs,
+            callbacks=_callbacks(model, builder, study, quantisation),
             verbose=0,
         )
     if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
         raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
     return model
+
+
+def _callbacks(model: Any, builder: Builder, study: Study, quantisation: Quantisation) -> list[Any]:
+    if not quantisation.accumulator_bits:
+        return []
+    # Types are what they will be after the training; weights are not looked at.
+    untrained = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
+    return [bound_model(model, untrained, quantisation.accumulator_bits)]
 
 
 def accuracy(network: Network, data: Data) -> float:
@@ -119,6 +141,7 @@ def tensorflow() -> Any:
     tf.config.experimental.enable_op_determinism()
     # QKeras names its constraints in a way that Keras 2.14 finds odd, at every serialisation.
     warnings.filterwarnings("ignore", message="The `keras.constraints.serialize", category=UserWarning)
+    tf.get_logger().setLevel("ERROR")  # it counts the time of what bounds the weights
     return tf
 
 
@@ -160,6 +183,10 @@ def _train_and_keep(
     start = time.perf_counter()
     model = fit(study, builder, data, quantisation)
     network = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
+    if quantisation.accumulator_bits:
+        prove_accumulators(network, quantisation.accumulator_bits)
+        network = narrowed(network)
+        prove_accumulators(network)
     trained = TrainedNetwork(network, accuracy(network, data), time.perf_counter() - start, cached=False)
     network.save(stem.with_suffix(".npz"))
     # The description goes last and names the network: without it, or with another, nothing is kept.
