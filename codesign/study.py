@@ -70,6 +70,8 @@ class _Domain:
 _DOMAINS = {
     "weight_bits": _Domain("int", 2, 16),
     "activation_bits": _Domain("int", 2, 16),
+    "accumulator_bits": _Domain("int", 0, 48),
+    "truncation": _Domain("categorical", choices=("builder", "common", "layer")),
     "important_fraction": _Domain("float", 0, 1),
     "hardened_bits_important": _Domain("int", 0, 48),
     "hardened_bits_normal": _Domain("int", 0, 48),
@@ -161,6 +163,8 @@ class Design:
     strategy: str = "Latency"
     importance_score: str = DEFAULT_IMPORTANCE.value
     protection_budget: float = 0.0
+    accumulator_bits: int = 0
+    truncation: str = "builder"
 
     def __post_init__(self) -> None:
         for name, domain in _DOMAINS.items():
@@ -229,11 +233,17 @@ class ModelSection(_Section):
 
 
 class TrainSection(_Section):
-    """`[train]`: how the model is trained (Adam, cross-entropy)."""
+    """`[train]`: how the model is trained (Adam, cross-entropy).
+
+    `patience`: training ends when the loss has not fallen for so many epochs. `fine_tune_epochs`: those of a
+    configuration that starts from the study's base network.
+    """
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    fine_tune_epochs: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
 
 
 class HardwareSection(_Section):
@@ -328,6 +338,8 @@ class SpaceSection(_Section):
     strategy: Variable = _default("strategy", "Latency")
     importance_score: Variable = _default("importance_score", DEFAULT_IMPORTANCE.value)
     protection_budget: Variable = _default("protection_budget", 0.0)
+    accumulator_bits: Variable = _default("accumulator_bits", 0)
+    truncation: Variable = _default("truncation", "builder")
 
     @field_validator("*", mode="plain")
     @classmethod

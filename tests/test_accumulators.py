@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import networks, random_raw
 
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint
 from codesign.network import Layer, Network, Parameter, forward
 from codesign.network.accumulators import accumulator_needs, narrowed, prove_accumulators, worst_sums
 from codesign.train.bound import furthest, limits_of, project, raw_of
-from networks import networks, random_raw
 
 WEIGHT, BIAS, WIDE = FixedPoint(4, 1), FixedPoint(5, 2), FixedPoint(24, 12)
 

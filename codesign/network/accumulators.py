@@ -17,7 +17,6 @@ from codesign.network.layer import Kind, Layer
 from codesign.network.reach import Reach, any_order, leaves, reaches
 from codesign.network.unit import Unit
 
-
 # These pass on values as they are, and their type.
 _FOLLOWING = (Kind.RESHAPE, Kind.PAD, Kind.UPSAMPLE, Kind.MAX_POOL)
 

@@ -74,7 +74,8 @@ def limits_of(network: Network, index: int, bits: int) -> Limits:
 
 def raw_of(values: Floats, of: FixedPoint) -> Floats:
     """The integers that a quantiser of this type makes of real weights."""
-    return np.clip(np.rint(np.ldexp(values.astype(np.float64), of.frac)), of.min_raw, of.max_raw)
+    raw: Floats = np.clip(np.rint(np.ldexp(values.astype(np.float64), of.frac)), of.min_raw, of.max_raw)
+    return raw
 
 
 def furthest(weights: Floats, biases: Floats, limits: Limits) -> tuple[Floats, Floats]:
@@ -142,17 +143,13 @@ def bound_model(model: Any, network: Network, bits: int) -> Any:
             given = (network.layers[index].neurons, limits_of(network, index, bits))
             bounded.append((getattr(layer, _KERNELS[kind]), bias, *given))
 
-    class Bound(tf.keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: object = None) -> None:
-            self.on_train_batch_end(0)
+    def obey(*_: object) -> None:
+        for kernel, bias, neurons, limits in bounded:
+            weights = kernel.numpy()
+            shift = np.zeros(neurons, weights.dtype) if bias is None else bias.numpy()
+            flat, shift_now = project(weights.reshape(-1, neurons), shift, limits)
+            kernel.assign(flat.reshape(weights.shape))
+            if bias is not None:
+                bias.assign(shift_now)
 
-        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-            for kernel, bias, neurons, limits in bounded:
-                weights = kernel.numpy()
-                shift = np.zeros(neurons, weights.dtype) if bias is None else bias.numpy()
-                flat, shift_now = project(weights.reshape(-1, neurons), shift, limits)
-                kernel.assign(flat.reshape(weights.shape))
-                if bias is not None:
-                    bias.assign(shift_now)
-
-    return Bound()
+    return tf.keras.callbacks.LambdaCallback(on_train_begin=obey, on_train_batch_end=obey)

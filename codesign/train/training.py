@@ -6,6 +6,7 @@ deterministic kernels.
 """
 
 import importlib.metadata
+import io
 import json
 import os
 import random
@@ -19,20 +20,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
 from codesign.network.accumulators import narrowed, prove_accumulators
+from codesign.network.graph import UNREADABLE
 from codesign.study import Study
 from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
 from codesign.train.convert import network_from_keras
+from codesign.train.recipe import Recipe, recipe_of
 from codesign.train.supported import check_layers
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
 RECIPE = 2
 _LIBRARIES = ("tensorflow", "keras", "qkeras", "hls4ml", "numpy", "scikit-learn")
+
+
+Weights = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The base network that a configuration starts from, and its Keras weights."""
+
+    network: Network
+    weights: Weights
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ def train(
     weight_bits: int,
     activation_bits: int,
     accumulator_bits: int = 0,
+    truncation: str = "builder",
     *,
     cache: Path | None = None,
 ) -> TrainedNetwork:
@@ -60,13 +76,32 @@ def train(
     """
     builder = load_builder(study)
     data = builder.data()
-    quantisation = Quantisation(weight_bits, activation_bits, accumulator_bits)
-    stem = (cache or cache_folder() / "networks") / network_key(study, quantisation, data)
-    if kept := _load(stem):
-        return kept
+    task = _Task(study, builder, data, cache or cache_folder() / "networks")
+    return _kept_or_trained(task, Quantisation(weight_bits, activation_bits, accumulator_bits, truncation))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the networks of one study share."""
+
+    study: Study
+    builder: Builder
+    data: Data
+    folder: Path
+
+
+def _kept_or_trained(task: _Task, quantisation: Quantisation, *, weights: bool = False) -> TrainedNetwork:
+    """From the folder, where with `weights` the Keras weights are kept too, or trained now."""
+    stem = task.folder / network_key(task.study, quantisation, task.data)
+
+    def kept() -> TrainedNetwork | None:
+        return _load(stem) if not weights or _load_weights(stem) is not None else None
+
+    if found := kept():
+        return found
     with locked(stem.with_suffix(".lock"), "CODESIGN_CACHE chooses another folder"):
         # Another process may have trained it while this one waited.
-        return _load(stem) or _train_and_keep(study, builder, data, quantisation, stem)
+        return kept() or _train_and_keep(task, quantisation, stem)
 
 
 def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
@@ -76,17 +111,16 @@ def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
         "name": study.name,
         "seed": study.seed,
         "options": study.model.options,
-        "train": study.train.model_dump(mode="json"),
+        "train": asdict(recipe_of(study, quantisation)),
         "backend": study.hardware.backend,
-        "quantisation": asdict(quantisation),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     return digest_of(json.dumps(content, sort_keys=True), study.builder_source, data.digest)
 
 
-def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) -> Any:
-    """Build and train the Keras model."""
-    tf = tensorflow()
+def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, start: Start | None = None) -> Any:
+    """Build and train the Keras model, from the weights of `start` where there is one."""
+    tf, recipe = tensorflow(), recipe_of(study, quantisation)
     tf.keras.backend.clear_session()
     with _seeded(study.seed), warnings.catch_warnings():
         # Keras 2.14 draws its seeds in a way that Python 3.11 deprecates; QKeras calls an initialiser again
@@ -95,16 +129,18 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) 
         warnings.filterwarnings("ignore", message="The initializer .* is unseeded", category=UserWarning)
         model = builder.model(quantisation)
         _check_model(model, builder, data)
+        if start:
+            _begin_with(model, start.weights, builder)
         model.compile(
-            tf.keras.optimizers.Adam(study.train.learning_rate),
+            tf.keras.optimizers.Adam(recipe.learning_rate),
             tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         model.fit(
             data.train_inputs.astype(np.float32),
             data.train_labels,
-            batch_size=study.train.batch_size,
-            epochs=study.train.epochs,
-            callbacks=_callbacks(model, builder, study, quantisation),
+            batch_size=recipe.batch_size,
+            epochs=recipe.epochs,
+            callbacks=_callbacks(model, builder, study, recipe),
             verbose=0,
         )
     if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
@@ -112,12 +148,24 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) 
     return model
 
 
-def _callbacks(model: Any, builder: Builder, study: Study, quantisation: Quantisation) -> list[Any]:
-    if not quantisation.accumulator_bits:
-        return []
-    # Types are what they will be after the training; weights are not looked at.
-    untrained = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
-    return [bound_model(model, untrained, quantisation.accumulator_bits)]
+def _begin_with(model: Any, weights: Weights, builder: Builder) -> None:
+    if [w.shape for w in model.get_weights()] != [w.shape for w in weights]:
+        raise ConfigError(
+            f"{builder.path}: build_model makes weights of other shapes at other widths, so none can start"
+        )
+    model.set_weights(weights)
+
+
+def _callbacks(model: Any, builder: Builder, study: Study, recipe: Recipe) -> list[Any]:
+    found = []
+    if bits := recipe.quantisation.accumulator_bits:
+        # Types are what they will be after the training; weights are not looked at.
+        untrained = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
+        found.append(bound_model(model, untrained, bits))
+    if recipe.patience:
+        early = tensorflow().keras.callbacks.EarlyStopping
+        found.append(early(monitor="loss", patience=recipe.patience, restore_best_weights=True))
+    return found
 
 
 def accuracy(network: Network, data: Data) -> float:
@@ -176,23 +224,49 @@ def _check_model(model: object, builder: Builder, data: Data) -> None:
         )
 
 
-def _train_and_keep(
-    study: Study, builder: Builder, data: Data, quantisation: Quantisation, stem: Path
-) -> TrainedNetwork:
+def _train_and_keep(task: _Task, quantisation: Quantisation, stem: Path) -> TrainedNetwork:
+    study = task.study
     tensorflow()  # the start-up is paid once a process and is not training
+    base = recipe_of(study, quantisation).base
+    begin = _start(task, base) if base else None
     start = time.perf_counter()
-    model = fit(study, builder, data, quantisation)
-    network = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
-    if quantisation.accumulator_bits:
-        prove_accumulators(network, quantisation.accumulator_bits)
+    model = fit(study, task.builder, task.data, quantisation, begin)
+    network = network_from_keras(model, study.name, task.builder.input_type, study.hardware.backend)
+    if bits := quantisation.accumulator_bits:
+        prove_accumulators(network, bits)
         network = narrowed(network)
-        prove_accumulators(network)
-    trained = TrainedNetwork(network, accuracy(network, data), time.perf_counter() - start, cached=False)
+        prove_accumulators(network, bits)
+    trained = TrainedNetwork(network, accuracy(network, task.data), time.perf_counter() - start, cached=False)
     network.save(stem.with_suffix(".npz"))
+    if base is None:  # others may start from it
+        write_atomically(stem.with_suffix(".weights"), _packed(model.get_weights()))
     # The description goes last and names the network: without it, or with another, nothing is kept.
     facts = {"network": network.digest, "accuracy_clean": trained.accuracy_clean, "seconds": trained.seconds}
     write_atomically(stem.with_suffix(".json"), json.dumps(facts) + "\n")
     return trained
+
+
+def _start(task: _Task, base: Quantisation) -> Start:
+    network = _kept_or_trained(task, base, weights=True).network
+    weights = _load_weights(task.folder / network_key(task.study, base, task.data))
+    if weights is None:
+        raise ConfigError(f"{task.folder}: the weights of the base network were removed during the training")
+    return Start(network, weights)
+
+
+def _packed(weights: Weights) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{f"w{n}": array for n, array in enumerate(weights)})
+    return buffer.getvalue()
+
+
+def _load_weights(stem: Path) -> Weights | None:
+    """What `_packed` gave; None when it is absent or damaged."""
+    try:
+        with np.load(io.BytesIO(stem.with_suffix(".weights").read_bytes()), allow_pickle=False) as found:
+            return [found[f"w{n}"] for n in range(len(found.files))]
+    except UNREADABLE:
+        return None
 
 
 def _load(stem: Path) -> TrainedNetwork | None:

@@ -1,0 +1,41 @@
+"""How one configuration of a study is trained: from the start, or from the study's base network.
+
+The base is the network of the widest widths without constraints. It is part of a configuration's definition, not what
+happens to be in the cache, so the integers do not depend on the order in which configurations are trained.
+"""
+
+from dataclasses import dataclass
+
+from codesign.study import Study, Variable
+from codesign.train.builder import Quantisation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the training beside builder, data and seed. `base` None: from the builder's first weights."""
+
+    quantisation: Quantisation
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int | None
+    base: Quantisation | None
+
+
+def recipe_of(study: Study, quantisation: Quantisation) -> Recipe:
+    """Constrained configurations start from the base; with `[train] fine_tune_epochs` all but the base do."""
+    given, base = study.train, _base(study)
+    warm = quantisation.is_constrained or (given.fine_tune_epochs is not None and quantisation != base)
+    epochs = (given.fine_tune_epochs or max(1, given.epochs // 3)) if warm else given.epochs
+    rest = (given.batch_size, given.learning_rate, given.patience)
+    return Recipe(quantisation, epochs, *rest, base if warm else None)
+
+
+def _base(study: Study) -> Quantisation:
+    space = study.space
+    bits = _widest(space.weight_bits)
+    return Quantisation(bits, _widest(space.activation_bits) if space.activation_bits else bits)
+
+
+def _widest(variable: Variable) -> int:
+    return int(max(variable.values)) if variable.values else int(variable.high or 0)
