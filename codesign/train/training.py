@@ -33,6 +33,7 @@ from codesign.train.builder import Builder, Data, Quantisation, load_builder
 from codesign.train.convert import network_from_keras
 from codesign.train.recipe import Recipe, recipe_of
 from codesign.train.supported import check_layers
+from codesign.train.truncation import truncated
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
 RECIPE = 2
@@ -131,6 +132,8 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, 
         _check_model(model, builder, data)
         if start:
             _begin_with(model, start.weights, builder)
+            if quantisation.truncation != "builder":
+                model = truncated(model, start.network, data, quantisation.truncation)
         model.compile(
             tf.keras.optimizers.Adam(recipe.learning_rate),
             tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
