@@ -153,9 +153,7 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, 
 
 def _begin_with(model: Any, weights: Weights, builder: Builder) -> None:
     if [w.shape for w in model.get_weights()] != [w.shape for w in weights]:
-        raise ConfigError(
-            f"{builder.path}: build_model makes weights of other shapes at other widths, so none can start"
-        )
+        raise ConfigError(f"{builder.path}: build_model: weights have other shapes at the base network's widths")
     model.set_weights(weights)
 
 
