@@ -64,14 +64,14 @@ def measure(study: Study, weight_bits: int, bounds: list[int], trials: int, loss
     clean = train(study, weight_bits, weight_bits).accuracy_clean
     for bits in [0, *sorted(bounds, reverse=True)]:
         trained = train(study, weight_bits, weight_bits, bits)
-        if trained.accuracy_clean >= clean - EQUAL:
-            rows.append(row(study, samples, bits, trained, clean - loss, trials))
+        equal = trained.accuracy_clean >= clean - EQUAL
+        rows.append({**row(study, samples, bits, trained, clean - loss, trials), "equal": equal})
     return rows
 
 
 def saved(rows: list[dict[str, Any]]) -> float | None:
     """Share of the unbounded network's protection LUT that the narrowest equal one of the seed saves."""
-    free, last = rows[0]["protection_lut"], rows[-1]["protection_lut"]
+    free, last = (one["protection_lut"] for one in (rows[0], [r for r in rows if r["equal"]][-1]))
     return 1 - last / free if free and last is not None else None
 
 
@@ -80,13 +80,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, default=MODELS / "digits_mlp.toml", help="[models/digits_mlp.toml]")
     parser.add_argument("--weight-bits", type=int, default=6)
-    parser.add_argument("--bounds", type=int, nargs="+", default=[14, 13, 12])
+    parser.add_argument("--bounds", type=int, nargs="+", default=[16, 15, 14, 13])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, help="a campaign [the study's]")
     parser.add_argument("--ber", type=float, help="of the faults [the study's]")
     parser.add_argument("--loss", type=float, default=ALLOWED_LOSS, help="accuracy that faults may cost [0.03]")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--quick", action="store_true", help="one seed and bound, few trials")
     options = parser.parse_args()
+    if options.quick:
+        options.seeds, options.bounds, options.trials = 1, [14], 40
     study = load_study(options.study)
     if options.ber is not None:
         study = replace(study, faults=study.faults.model_copy(update={"ber": options.ber}))
@@ -98,8 +101,9 @@ def main() -> None:
     shares = [share for rows in seeds if (share := saved(rows)) is not None]
     if options.json:
         return print(json.dumps({"rows": [one for rows in seeds for one in rows], "saved": shares}, indent=1))
-    keys = list(seeds[0][0])
-    print(table([keys, *([str(one[key]) for key in keys] for rows in seeds for one in rows)]))
+    rows = [one for found in seeds for one in found]
+    cells = [[f"{value:.4f}" if isinstance(value, float) else str(value) for value in one.values()] for one in rows]
+    print(table([list(rows[0]), *cells]))
     if len(shares) > 1:
         print(f"saved: mean {mean(shares):.1%}, standard deviation {stdev(shares):.1%}, least {min(shares):.1%}")
     return None

@@ -236,7 +236,8 @@ class TrainSection(_Section):
     """`[train]`: how the model is trained (Adam, cross-entropy).
 
     `patience`: training ends when the loss has not fallen for so many epochs. `fine_tune_epochs`: those of a
-    configuration that starts from the study's base network.
+    configuration that starts from the study's base network. `protection_cost`: weight of the hardening's cost in the
+    loss, a thousand LUTs being one. `fault_ber`: bit error rate of faults in the forward pass.
     """
 
     epochs: int = Field(ge=1)
@@ -244,6 +245,8 @@ class TrainSection(_Section):
     learning_rate: float = Field(gt=0)
     fine_tune_epochs: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
+    protection_cost: float = Field(default=0.0, ge=0)
+    fault_ber: float = Field(default=0.0, ge=0, le=1)
 
 
 class HardwareSection(_Section):

@@ -1,20 +1,26 @@
 """Training inside an accumulator width and with chosen truncation: proven, repeatable, exact in C-simulation."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import small_network
 from test_train import BUILDER, small
 
 import codesign.train.training as training
 from codesign.assets import asset
 from codesign.errors import ConfigError
-from codesign.fixed import MAX_WIDTH, FixedPoint, Ints, to_real
+from codesign.faults import FaultModel, FaultSpace, Target
+from codesign.fixed import MAX_WIDTH, FixedPoint, Ints, flip, quantise, to_real, wrap
 from codesign.network import Layer, Network, Unit, entering, forward, parameters
-from codesign.network.accumulators import prove_accumulators
+from codesign.network.accumulators import accumulator_needs, prove_accumulators
+from codesign.protection import ProtectionPlan
 from codesign.study import Study, load_study
 from codesign.train import Quantisation, data, load_builder, train
+from codesign.train.convert import network_from_keras
+from codesign.train.faulty import faulty_forward, flip_masks
 from codesign.train.recipe import recipe_of
 from codesign.train.truncation import SATURATING, cut_positions, integer_bits
 
@@ -80,6 +86,22 @@ def test_cut_positions_ignore_what_a_relu_drops(tmp_path: Path) -> None:
     assert found == dict.fromkeys(("shift", "relu_0", "relu_1"), int(np.ceil(np.log2(largest))))
 
 
+def test_masks_are_the_drawn_faults() -> None:
+    network = small_network()
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.ACCUMULATOR,), ber=0.05, seed=1), 6)
+    faults = space.draw(3)
+    masks = flip_masks(network, space, 3, 6)
+    raw = np.zeros((6, 1), np.int64)
+    for index, layer in network.compute_layers():
+        own = faults[faults["layer"] == index]
+        for sample, neuron in itertools.product(range(6), range(layer.neurons)):
+            struck = raw[sample]
+            for fault in own[(own["sample"] == sample) & (own["neuron"] == neuron) & (own["step"] == 0)]:
+                struck = flip(struck, fault["bit"], layer.acc)
+            mask = masks[index].reshape(6, layer.pixels, layer.neurons)[sample, 0, neuron]
+            assert wrap(mask, layer.acc) == struck[0] and layer.acc.min_raw <= mask <= layer.acc.max_raw
+
+
 # --- training ---
 
 
@@ -137,13 +159,45 @@ def test_training_stops_when_the_loss_no_longer_falls(tmp_path: Path) -> None:
     assert len(model.history.epoch) < 500
 
 
+@pytest.mark.tf
+def test_the_protection_cost_narrows_sums(tmp_path: Path) -> None:
+    study = small(tmp_path)
+    needs = []
+    for weight in (0.0, 20.0):
+        asked = with_train(study, protection_cost=weight, fine_tune_epochs=20)
+        network = train(asked, 4, 4, 16, cache=tmp_path / "cache").network
+        needs.append(accumulator_needs(network)["first"].sum())
+    assert needs[1] < needs[0]
+
+
+@pytest.mark.tf
+def test_faults_in_training_strike_sums_and_leave_the_model_as_it_was(tmp_path: Path) -> None:
+    study = small(tmp_path)
+    builder = load_builder(study)
+    samples = builder.data()
+    model = training.fit(study, builder, samples, Quantisation(4, 4))
+    network = network_from_keras(model, "small", builder.input_type, "Vivado")
+    inputs = samples.train_inputs[:16].astype(np.float32)
+    first = model.get_layer("first")
+    clean = first(inputs).numpy()
+    with faulty_forward(model, network, 0.02, 5, 16) as callback:
+        callback.on_train_batch_begin(0)
+        struck = first(inputs).numpy()
+    space = FaultSpace(network, ProtectionPlan(), FaultModel((Target.ACCUMULATOR,), ber=0.02, seed=5), 16)
+    layer = network.layer("first")
+    masks = flip_masks(network, space, 0, 16)[0]
+    assert masks.any()
+    expected = wrap(quantise(clean, layer.acc) ^ masks, layer.acc)
+    assert np.array_equal(struck, to_real(expected, layer.acc))
+    assert np.array_equal(first(inputs).numpy(), clean)
+
+
 @pytest.mark.slow
 @pytest.mark.tf
 @pytest.mark.cxx
 def test_csim_with_narrowed_accumulators_equals_wide_ones(tmp_path: Path) -> None:
     from codesign.hls.csim import CsimSimulator
     from codesign.hls.project import write_project
-    from codesign.protection import ProtectionPlan
 
     study = load_study(asset("models") / "digits_mlp.toml")
     network = train(study, 6, 6, 13, "layer").network

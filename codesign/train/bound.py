@@ -13,6 +13,7 @@ break it are projected onto the L1 ball: all are drawn to zero by one threshold 
 Projections onto the l1-Ball"), here the least one at which the quantised weights obey.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +123,22 @@ def _drawn_in(weights: Floats, raw_bias: Floats, limits: Limits, side: int, limi
     return drawn(enough)
 
 
+def kernels(model: Any, network: Network) -> Iterator[tuple[Any, Any, Any, int]]:
+    """Of every Keras layer whose weights are one sum's: itself, its weights, its bias or None, its place in `network`.
+
+    Raises ConfigError for a layer that folds or splits its weights.
+    """
+    places = {layer.name: index for index, layer in network.compute_layers()}
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind in _UNBOUND:
+            raise ConfigError(
+                f"layer '{layer.name}' ({kind}): its sums cannot be constrained, those of {', '.join(_KERNELS)} can"
+            )
+        if kind in _KERNELS:
+            yield layer, getattr(layer, _KERNELS[kind]), layer.bias if layer.use_bias else None, places[layer.name]
+
+
 def bound_model(model: Any, network: Network, bits: int) -> Any:
     """A Keras callback that keeps a model, which became `network` before its training, inside `bits`.
 
@@ -129,19 +146,10 @@ def bound_model(model: Any, network: Network, bits: int) -> Any:
     """
     import tensorflow as tf
 
-    places = {layer.name: index for index, layer in network.compute_layers()}
-    bounded: list[tuple[Any, Any, int, Limits]] = []
-    for layer in model.layers:
-        kind = type(layer).__name__
-        if kind in _UNBOUND:
-            raise ConfigError(
-                f"layer '{layer.name}' ({kind}): accumulator_bits bounds {', '.join(_KERNELS)}; use one of these"
-            )
-        if kind in _KERNELS:
-            bias = layer.bias if layer.use_bias else None
-            index = places[layer.name]
-            given = (network.layers[index].neurons, limits_of(network, index, bits))
-            bounded.append((getattr(layer, _KERNELS[kind]), bias, *given))
+    bounded = [
+        (kernel, bias, network.layers[index].neurons, limits_of(network, index, bits))
+        for _, kernel, bias, index in kernels(model, network)
+    ]
 
     def obey(*_: object) -> None:
         for kernel, bias, neurons, limits in bounded:

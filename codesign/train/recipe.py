@@ -19,16 +19,34 @@ class Recipe:
     batch_size: int
     learning_rate: float
     patience: int | None
+    protection_cost: float
+    fault_ber: float
     base: Quantisation | None
 
 
 def recipe_of(study: Study, quantisation: Quantisation) -> Recipe:
-    """Constrained configurations start from the base; with `[train] fine_tune_epochs` all but the base do."""
+    """Constrained configurations start from the base, and all but the base if `[train] fine_tune_epochs` is given.
+
+    With a protection cost or faults in training every configuration is constrained; the base never is.
+    """
     given, base = study.train, _base(study)
     warm = quantisation.is_constrained or (given.fine_tune_epochs is not None and quantisation != base)
-    epochs = (given.fine_tune_epochs or max(1, given.epochs // 3)) if warm else given.epochs
+    if given.protection_cost or given.fault_ber:
+        warm = True
+    return _recipe(study, quantisation, base if warm else None)
+
+
+def scratch_recipe(study: Study, quantisation: Quantisation) -> Recipe:
+    """From the builder's first weights, as the base is trained."""
+    return _recipe(study, quantisation, None)
+
+
+def _recipe(study: Study, quantisation: Quantisation, base: Quantisation | None) -> Recipe:
+    given = study.train
+    epochs = (given.fine_tune_epochs or max(1, given.epochs // 3)) if base else given.epochs
+    extra = (given.protection_cost, given.fault_ber) if base else (0.0, 0.0)
     rest = (given.batch_size, given.learning_rate, given.patience)
-    return Recipe(quantisation, epochs, *rest, base if warm else None)
+    return Recipe(quantisation, epochs, *rest, *extra, base)
 
 
 def _base(study: Study) -> Quantisation:

@@ -13,7 +13,7 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -31,7 +31,9 @@ from codesign.study import Study
 from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
 from codesign.train.convert import network_from_keras
-from codesign.train.recipe import Recipe, recipe_of
+from codesign.train.faulty import faulty_forward
+from codesign.train.headroom import add_headroom_cost
+from codesign.train.recipe import Recipe, recipe_of, scratch_recipe
 from codesign.train.supported import check_layers
 from codesign.train.truncation import truncated
 
@@ -78,7 +80,8 @@ def train(
     builder = load_builder(study)
     data = builder.data()
     task = _Task(study, builder, data, cache or cache_folder() / "networks")
-    return _kept_or_trained(task, Quantisation(weight_bits, activation_bits, accumulator_bits, truncation))
+    asked = Quantisation(weight_bits, activation_bits, accumulator_bits, truncation)
+    return _kept_or_trained(task, recipe_of(study, asked))
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,14 @@ class _Task:
     data: Data
     folder: Path
 
+    def stem(self, recipe: Recipe) -> Path:
+        """Of the files that keep a network."""
+        return self.folder / _key(self.study, recipe, self.data)
 
-def _kept_or_trained(task: _Task, quantisation: Quantisation, *, weights: bool = False) -> TrainedNetwork:
+
+def _kept_or_trained(task: _Task, recipe: Recipe, *, weights: bool = False) -> TrainedNetwork:
     """From the folder, where with `weights` the Keras weights are kept too, or trained now."""
-    stem = task.folder / network_key(task.study, quantisation, task.data)
+    stem = task.stem(recipe)
 
     def kept() -> TrainedNetwork | None:
         return _load(stem) if not weights or _load_weights(stem) is not None else None
@@ -102,17 +109,21 @@ def _kept_or_trained(task: _Task, quantisation: Quantisation, *, weights: bool =
         return found
     with locked(stem.with_suffix(".lock"), "CODESIGN_CACHE chooses another folder"):
         # Another process may have trained it while this one waited.
-        return kept() or _train_and_keep(task, quantisation, stem)
+        return kept() or _train_and_keep(task, recipe, stem)
 
 
 def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
     """SHA-256 of everything that decides the trained integers."""
+    return _key(study, recipe_of(study, quantisation), data)
+
+
+def _key(study: Study, recipe: Recipe, data: Data) -> str:
     content = {
         "recipe": RECIPE,
         "name": study.name,
         "seed": study.seed,
         "options": study.model.options,
-        "train": asdict(recipe_of(study, quantisation)),
+        "train": asdict(recipe),
         "backend": study.hardware.backend,
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
@@ -120,8 +131,8 @@ def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
 
 
 def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, start: Start | None = None) -> Any:
-    """Build and train the Keras model, from the weights of `start` where there is one."""
-    tf, recipe = tensorflow(), recipe_of(study, quantisation)
+    """Build and train the Keras model: from the weights of `start`, or as a base network is."""
+    tf, recipe = tensorflow(), recipe_of(study, quantisation) if start else scratch_recipe(study, quantisation)
     tf.keras.backend.clear_session()
     with _seeded(study.seed), warnings.catch_warnings():
         # Keras 2.14 draws its seeds in a way that Python 3.11 deprecates; QKeras calls an initialiser again
@@ -134,18 +145,23 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, 
             _begin_with(model, start.weights, builder)
             if quantisation.truncation != "builder":
                 model = truncated(model, start.network, data, quantisation.truncation)
+        # Types are what they will be after the training; weights are not looked at.
+        types = network_from_keras(model, study.name, builder.input_type, study.hardware.backend) if start else None
+        if types and recipe.protection_cost:
+            add_headroom_cost(model, types, recipe.protection_cost)
         model.compile(
             tf.keras.optimizers.Adam(recipe.learning_rate),
             tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        model.fit(
-            data.train_inputs.astype(np.float32),
-            data.train_labels,
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            callbacks=_callbacks(model, builder, study, recipe),
-            verbose=0,
-        )
+        with _callbacks(model, types, recipe, study.seed) as callbacks:
+            model.fit(
+                data.train_inputs.astype(np.float32),
+                data.train_labels,
+                batch_size=recipe.batch_size,
+                epochs=recipe.epochs,
+                callbacks=callbacks,
+                verbose=0,
+            )
     if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
         raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
     return model
@@ -157,16 +173,19 @@ def _begin_with(model: Any, weights: Weights, builder: Builder) -> None:
     model.set_weights(weights)
 
 
-def _callbacks(model: Any, builder: Builder, study: Study, recipe: Recipe) -> list[Any]:
-    found = []
-    if bits := recipe.quantisation.accumulator_bits:
-        # Types are what they will be after the training; weights are not looked at.
-        untrained = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
-        found.append(bound_model(model, untrained, bits))
-    if recipe.patience:
-        early = tensorflow().keras.callbacks.EarlyStopping
-        found.append(early(monitor="loss", patience=recipe.patience, restore_best_weights=True))
-    return found
+@contextmanager
+def _callbacks(model: Any, types: Network | None, recipe: Recipe, seed: int) -> Iterator[list[Any]]:
+    """What keeps the recipe during the training; `types` is the network of a model that is constrained."""
+    found: list[Any] = []
+    with ExitStack() as stack:
+        if types and recipe.fault_ber:
+            found.append(stack.enter_context(faulty_forward(model, types, recipe.fault_ber, seed, recipe.batch_size)))
+        if types and recipe.quantisation.accumulator_bits:
+            found.append(bound_model(model, types, recipe.quantisation.accumulator_bits))
+        if recipe.patience:
+            early = tensorflow().keras.callbacks.EarlyStopping
+            found.append(early(monitor="loss", patience=recipe.patience, restore_best_weights=True))
+        yield found
 
 
 def accuracy(network: Network, data: Data) -> float:
@@ -225,21 +244,20 @@ def _check_model(model: object, builder: Builder, data: Data) -> None:
         )
 
 
-def _train_and_keep(task: _Task, quantisation: Quantisation, stem: Path) -> TrainedNetwork:
+def _train_and_keep(task: _Task, recipe: Recipe, stem: Path) -> TrainedNetwork:
     study = task.study
     tensorflow()  # the start-up is paid once a process and is not training
-    base = recipe_of(study, quantisation).base
-    begin = _start(task, base) if base else None
+    begin = _start(task, recipe.base) if recipe.base else None
     start = time.perf_counter()
-    model = fit(study, task.builder, task.data, quantisation, begin)
+    model = fit(study, task.builder, task.data, recipe.quantisation, begin)
     network = network_from_keras(model, study.name, task.builder.input_type, study.hardware.backend)
-    if bits := quantisation.accumulator_bits:
+    if bits := recipe.quantisation.accumulator_bits:
         prove_accumulators(network, bits)
         network = narrowed(network)
         prove_accumulators(network, bits)
     trained = TrainedNetwork(network, accuracy(network, task.data), time.perf_counter() - start, cached=False)
     network.save(stem.with_suffix(".npz"))
-    if base is None:  # others may start from it
+    if recipe.base is None:  # others may start from it
         write_atomically(stem.with_suffix(".weights"), _packed(model.get_weights()))
     # The description goes last and names the network: without it, or with another, nothing is kept.
     facts = {"network": network.digest, "accuracy_clean": trained.accuracy_clean, "seconds": trained.seconds}
@@ -248,8 +266,9 @@ def _train_and_keep(task: _Task, quantisation: Quantisation, stem: Path) -> Trai
 
 
 def _start(task: _Task, base: Quantisation) -> Start:
-    network = _kept_or_trained(task, base, weights=True).network
-    weights = _load_weights(task.folder / network_key(task.study, base, task.data))
+    recipe = scratch_recipe(task.study, base)
+    network = _kept_or_trained(task, recipe, weights=True).network
+    weights = _load_weights(task.stem(recipe))
     if weights is None:
         raise ConfigError(f"{task.folder}: the weights of the base network were removed during the training")
     return Start(network, weights)
