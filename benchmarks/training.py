@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--bounds", type=int, nargs="+", default=[16, 15, 14, 13])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, help="a campaign [the study's]")
+    parser.add_argument("--fine-tune-epochs", type=int, help="of every network but the base [the study's]")
     parser.add_argument("--ber", type=float, help="of the faults [the study's]")
     parser.add_argument("--loss", type=float, default=ALLOWED_LOSS, help="accuracy that faults may cost [0.03]")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -93,6 +94,8 @@ def main() -> None:
     study = load_study(options.study)
     if options.ber is not None:
         study = replace(study, faults=study.faults.model_copy(update={"ber": options.ber}))
+    if options.fine_tune_epochs is not None:
+        study = replace(study, train=study.train.model_copy(update={"fine_tune_epochs": options.fine_tune_epochs}))
     trials = options.trials or study.faults.trials
     seeds = [
         measure(replace(study, seed=seed), options.weight_bits, options.bounds, trials, options.loss)
