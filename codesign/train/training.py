@@ -6,7 +6,6 @@ deterministic kernels.
 """
 
 import importlib.metadata
-import io
 import json
 import os
 import random
@@ -20,13 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
 from codesign.network.accumulators import narrowed, prove_accumulators
-from codesign.network.graph import UNREADABLE
 from codesign.study import Study
 from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
@@ -34,23 +31,13 @@ from codesign.train.convert import network_from_keras
 from codesign.train.faulty import faulty_forward
 from codesign.train.headroom import add_headroom_cost
 from codesign.train.recipe import Recipe, recipe_of, scratch_recipe
+from codesign.train.start import WEIGHTS, Start, load_weights, packed
 from codesign.train.supported import check_layers
 from codesign.train.truncation import truncated
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
 RECIPE = 2
 _LIBRARIES = ("tensorflow", "keras", "qkeras", "hls4ml", "numpy", "scikit-learn")
-
-
-Weights = list[NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Start:
-    """The base network that a configuration starts from, and its Keras weights."""
-
-    network: Network
-    weights: Weights
 
 
 @dataclass(frozen=True)
@@ -103,7 +90,7 @@ def _kept_or_trained(task: _Task, recipe: Recipe, *, weights: bool = False) -> T
     stem = task.stem(recipe)
 
     def kept() -> TrainedNetwork | None:
-        return _load(stem) if not weights or _load_weights(stem) is not None else None
+        return _load(stem) if not weights or load_weights(stem.with_suffix(WEIGHTS)) is not None else None
 
     if found := kept():
         return found
@@ -142,7 +129,7 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, 
         model = builder.model(quantisation)
         _check_model(model, builder, data)
         if start:
-            _begin_with(model, start.weights, builder)
+            start.begin(model, builder.path)
             if quantisation.truncation != "builder":
                 model = truncated(model, start.network, data, quantisation.truncation)
         # Types are what they will be after the training; weights are not looked at.
@@ -165,12 +152,6 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, 
     if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
         raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
     return model
-
-
-def _begin_with(model: Any, weights: Weights, builder: Builder) -> None:
-    if [w.shape for w in model.get_weights()] != [w.shape for w in weights]:
-        raise ConfigError(f"{builder.path}: build_model: weights have other shapes at the base network's widths")
-    model.set_weights(weights)
 
 
 @contextmanager
@@ -258,7 +239,7 @@ def _train_and_keep(task: _Task, recipe: Recipe, stem: Path) -> TrainedNetwork:
     trained = TrainedNetwork(network, accuracy(network, task.data), time.perf_counter() - start, cached=False)
     network.save(stem.with_suffix(".npz"))
     if recipe.base is None:  # others may start from it
-        write_atomically(stem.with_suffix(".weights"), _packed(model.get_weights()))
+        write_atomically(stem.with_suffix(WEIGHTS), packed(model.get_weights()))
     # The description goes last and names the network: without it, or with another, nothing is kept.
     facts = {"network": network.digest, "accuracy_clean": trained.accuracy_clean, "seconds": trained.seconds}
     write_atomically(stem.with_suffix(".json"), json.dumps(facts) + "\n")
@@ -268,25 +249,10 @@ def _train_and_keep(task: _Task, recipe: Recipe, stem: Path) -> TrainedNetwork:
 def _start(task: _Task, base: Quantisation) -> Start:
     recipe = scratch_recipe(task.study, base)
     network = _kept_or_trained(task, recipe, weights=True).network
-    weights = _load_weights(task.stem(recipe))
+    weights = load_weights(task.stem(recipe).with_suffix(WEIGHTS))
     if weights is None:
         raise ConfigError(f"{task.folder}: the weights of the base network were removed during the training")
     return Start(network, weights)
-
-
-def _packed(weights: Weights) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{f"w{n}": array for n, array in enumerate(weights)})
-    return buffer.getvalue()
-
-
-def _load_weights(stem: Path) -> Weights | None:
-    """What `_packed` gave; None when it is absent or damaged."""
-    try:
-        with np.load(io.BytesIO(stem.with_suffix(".weights").read_bytes()), allow_pickle=False) as found:
-            return [found[f"w{n}"] for n in range(len(found.files))]
-    except UNREADABLE:
-        return None
 
 
 def _load(stem: Path) -> TrainedNetwork | None:
