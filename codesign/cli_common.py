@@ -144,7 +144,9 @@ def trained_of(study: "Study", bits: int, activation_bits: int | None) -> "Train
     if activation_bits is not None and activation_bits not in (variable or (bits,)):
         raise ConfigError(f"--activation-bits {activation_bits}: the study's space does not have it")
     default = int(variable.first) if variable else bits
-    return train_network(study, bits, default if activation_bits is None else activation_bits)
+    activations = default if activation_bits is None else activation_bits
+    space = study.space
+    return train_network(study, bits, activations, int(space.accumulator_bits.first), str(space.truncation.first))
 
 
 def merit_of(study: "Study", trained: "TrainedNetwork", given: "Data") -> dict[str, Any]:

@@ -73,6 +73,8 @@ class _Domain:
 _DOMAINS = {
     "weight_bits": _Domain("int", 2, 16),
     "activation_bits": _Domain("int", 2, 16),
+    "accumulator_bits": _Domain("int", 0, 48),
+    "truncation": _Domain("categorical", choices=("builder", "common", "layer")),
     "important_fraction": _Domain("float", 0, 1),
     "hardened_bits_important": _Domain("int", 0, 48),
     "hardened_bits_normal": _Domain("int", 0, 48),
@@ -166,6 +168,8 @@ class Design:
     importance_score: str = DEFAULT_IMPORTANCE.value
     protection_budget: float = 0.0
     dsp_min_bits: int = 10
+    accumulator_bits: int = 0
+    truncation: str = "builder"
 
     def __post_init__(self) -> None:
         for name, domain in _DOMAINS.items():
@@ -257,11 +261,20 @@ def _inside_the_folder(given: str, *suffixes: str) -> str:
 
 
 class TrainSection(_Section):
-    """`[train]`: how the model is trained (Adam, cross-entropy)."""
+    """`[train]`: how the model is trained (Adam, cross-entropy).
+
+    `patience`: training ends when the loss has not fallen for so many epochs. `fine_tune_epochs`: those of a
+    configuration that starts from the study's base network. `protection_cost`: weight of the hardening's cost in the
+    loss, a thousand LUTs being one. `fault_ber`: bit error rate of faults in the forward pass.
+    """
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    fine_tune_epochs: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    protection_cost: float = Field(default=0.0, ge=0)
+    fault_ber: float = Field(default=0.0, ge=0, le=1)
 
 
 class HardwareSection(_Section):
@@ -357,6 +370,8 @@ class SpaceSection(_Section):
     importance_score: Variable = _default("importance_score", DEFAULT_IMPORTANCE.value)
     protection_budget: Variable = _default("protection_budget", 0.0)
     dsp_min_bits: Variable = _default("dsp_min_bits", 10)
+    accumulator_bits: Variable = _default("accumulator_bits", 0)
+    truncation: Variable = _default("truncation", "builder")
 
     @field_validator("*", mode="plain")
     @classmethod
@@ -456,6 +471,9 @@ class _File(_Section):
         for variable in (self.space.weight_bits, self.space.activation_bits):
             if variable is not None and not variable.fixed:
                 raise ValueError(f"[space] {variable.name}: [model] file has widths of its own, expected one number")
+        for variable, usual in ((self.space.accumulator_bits, 0), (self.space.truncation, "builder")):
+            if variable.values != (usual,):
+                raise ValueError(f"[space] {variable.name} constrains training, and [model] file is not trained again")
         return self
 
 

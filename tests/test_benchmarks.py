@@ -114,3 +114,13 @@ def test_vulnerability_contract() -> None:
     for row in rows:
         assert set(row["correlations"]) == {"every flip", "final sums", "weights"}
         assert all(-1 <= c["low"] <= c["value"] <= c["high"] <= 1 for c in row["correlations"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.tf
+def test_training_contract() -> None:
+    found = printed("training.py")
+    free, bound = found["rows"]
+    assert free["accumulator_bits"] == 0 and bound["accumulator_bits"] == 14
+    assert max(bound["widths"]) <= 14 < max(free["widths"]) and bound["lut"] < free["lut"]
+    assert found["saved"] == [1 - bound["protection_lut"] / free["protection_lut"]] and found["saved"][0] >= 0.3

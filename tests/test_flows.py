@@ -24,7 +24,7 @@ SAMPLES = 64
         ("(* keep *) wire [3:0] s1;", "adders"),
         ("wire [1:0] s1_t = a[1:0] + b[1:0];", "gates"),
         ("wire [3:0] s1 = a & ~({4{guard[0]}} & 4'd5);", "gates"),
-        ("reg [3:0] s1; always @(posedge clk) s1 <= guard[0] ? 4'd0 : a;", "gates"),
+        ("reg [3:0] s1; always @(posedge clk) s1 <= guard[0] ? 4'd0 : a;", "adders"),
         ("wire [3:0] s1 = a[0] ? a : b;", "general"),
         ("wire [7:0] s1 = a * b;", "general"),
         ("wire [0:0] s1 = a == b;", "general"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,9 +195,10 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Quantisation]:
     """What was trained, with training replaced by something slow enough to collide."""
     done: list[Quantisation] = []
 
-    def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) -> None:
+    def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, start: object) -> SimpleNamespace:
         done.append(quantisation)
         time.sleep(0.2)
+        return SimpleNamespace(get_weights=list)
 
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(training, "tensorflow", lambda: None)

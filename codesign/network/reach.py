@@ -85,8 +85,8 @@ def _declared(network: Network, low: Ints, high: Ints) -> Reach:
     return found
 
 
-def _sums(unit: Unit, entering: Reach) -> Reach:
-    """Of the accumulators, shape (pixels, neurons); all of the type where a sum may leave it."""
+def leaves(unit: Unit, entering: Reach) -> Reach:
+    """Of what a layer's sums add, cast to its accumulator: shape (pixels, leaves, neurons)."""
     layer = unit.layer
     low, high = unit.gather(entering.low[None]), unit.gather(entering.high[None])
     if layer.has_weights:
@@ -94,14 +94,22 @@ def _sums(unit: Unit, entering: Reach) -> Reach:
         frac = unit.source.frac + layer.w.type.frac
         products = Reach(*cast_range(ends.min(axis=0), ends.max(axis=0), frac, layer.acc))
         start = np.broadcast_to(unit.start(layer.b.raw), (layer.pixels, 1, layer.neurons))
-        leaves = Reach(np.concatenate([start, products.low], 1), np.concatenate([start, products.high], 1))
-    else:
-        parts = [Reach(low[:, k], high[:, k]).cast(source, layer.acc) for k, source in enumerate(unit.sources)]
-        leaves = Reach(np.stack([p.low for p in parts], 1), np.stack([p.high for p in parts], 1))
-    sums = Reach(leaves.low.sum(axis=1), leaves.high.sum(axis=1))
+        return Reach(np.concatenate([start, products.low], 1), np.concatenate([start, products.high], 1))
+    parts = [Reach(low[:, k], high[:, k]).cast(source, layer.acc) for k, source in enumerate(unit.sources)]
+    return Reach(np.stack([p.low for p in parts], 1), np.stack([p.high for p in parts], 1))
+
+
+def any_order(added: Reach) -> Reach:
+    """Of every partial sum of leaves in any order, the empty one too: shape (pixels, neurons)."""
+    return Reach(np.minimum(added.low, 0).sum(axis=1), np.maximum(added.high, 0).sum(axis=1))
+
+
+def _sums(unit: Unit, entering: Reach) -> Reach:
+    """Of the accumulators, shape (pixels, neurons); all of the type where a sum may leave it."""
+    layer, added = unit.layer, leaves(unit, entering)
+    sums = Reach(added.low.sum(axis=1), added.high.sum(axis=1))
     # A sum that saturates must not even pass the type's ends on its way; one that wraps comes back.
-    furthest = Reach(np.minimum(leaves.low, 0).sum(axis=1), np.maximum(leaves.high, 0).sum(axis=1))
-    inside = (furthest if layer.saturates else sums).within(layer.acc)
+    inside = (any_order(added) if layer.saturates else sums).within(layer.acc)
     return Reach(np.where(inside, sums.low, layer.acc.min_raw), np.where(inside, sums.high, layer.acc.max_raw))
 
 

@@ -19,6 +19,8 @@ _CONSTRAINTS = {
 _VARIABLES = {
     "weight_bits": "weight bits",
     "activation_bits": "activation bits",
+    "accumulator_bits": "accumulator bits, bound",
+    "truncation": "truncation",
     "important_fraction": "important neurons",
     "hardened_bits_important": "hardened bits, important",
     "hardened_bits_normal": "hardened bits, others",

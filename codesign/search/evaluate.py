@@ -21,7 +21,7 @@ from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, sel
 from codesign.resources.estimate import EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
 from codesign.study import Design, Study
-from codesign.train.builder import Data, data
+from codesign.train.builder import Data, Quantisation, data
 from codesign.train.training import TrainedNetwork, train
 from codesign.vulnerability import BudgetSelection, Scores, bit_scores, neuron_scores
 
@@ -106,14 +106,14 @@ class Evaluator:
         self.data: Data = data(study)
         self._scores: dict[tuple[str, str], Scores] = {}
         self._selections: dict[tuple[str, str, LayerPlan], BudgetSelection] = {}
-        self._trained: dict[tuple[int, int], TrainedNetwork] = {}
+        self._trained: dict[Quantisation, TrainedNetwork] = {}
 
     def trained(self, design: Design) -> TrainedNetwork:
         """The design's network, trained at most once."""
-        widths = (design.weight_bits, design.activation_bits)
-        if widths not in self._trained:
-            self._trained[widths] = train(self.study, *widths)
-        return self._trained[widths]
+        asked = Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
+        if asked not in self._trained:
+            self._trained[asked] = train(self.study, **vars(asked))
+        return self._trained[asked]
 
     def network(self, design: Design) -> Network:
         """The design's network, trained at most once, with its reuse factor."""

@@ -50,10 +50,20 @@ _PARTS = ("train inputs", "train labels", "test inputs", "test labels")
 
 @dataclass(frozen=True)
 class Quantisation:
-    """What the design space decides about a model's widths; handed to the builder."""
+    """What the design space decides about a model's widths; handed to the builder.
+
+    A builder has to heed the first two; the others are put on the model that it built.
+    """
 
     weight_bits: int
     activation_bits: int
+    accumulator_bits: int = 0
+    truncation: str = "builder"
+
+    @property
+    def is_constrained(self) -> bool:
+        """More is asked than the builder does."""
+        return self.accumulator_bits > 0 or self.truncation != "builder"
 
 
 @dataclass(frozen=True, eq=False)

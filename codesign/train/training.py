@@ -12,7 +12,7 @@ import random
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -23,12 +23,19 @@ import numpy as np
 from codesign.errors import ConfigError
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
+from codesign.network.accumulators import narrowed, prove_accumulators
 from codesign.study import Study
+from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
 from codesign.train.convert import network_from_keras
+from codesign.train.faulty import faulty_forward
 from codesign.train.files import load
+from codesign.train.headroom import add_headroom_cost
+from codesign.train.recipe import Recipe, recipe_of, scratch_recipe
+from codesign.train.start import WEIGHTS, Start, load_weights, packed
 from codesign.train.supported import check_layers
 from codesign.train.taken import check_taken
+from codesign.train.truncation import truncated
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
 RECIPE = 2
@@ -45,39 +52,85 @@ class TrainedNetwork:
     cached: bool
 
 
-def train(study: Study, weight_bits: int, activation_bits: int, *, cache: Path | None = None) -> TrainedNetwork:
-    """The network of a study at these widths, from the cache folder (default: the user's) or trained now."""
+def train(
+    study: Study,
+    weight_bits: int,
+    activation_bits: int,
+    accumulator_bits: int = 0,
+    truncation: str = "builder",
+    *,
+    cache: Path | None = None,
+) -> TrainedNetwork:
+    """The network of a study at these widths, from the cache folder (default: the user's) or trained now.
+
+    With `accumulator_bits` above 0 no neuron's sum can overflow so many bits, which is proven, and accumulators are
+    as narrow as that proof allows. Raises ConfigError where a layer cannot be bound to so few.
+    """
     builder = load_builder(study)
     data = builder.data()
-    quantisation = Quantisation(weight_bits, activation_bits)
-    stem = (cache or cache_folder() / "networks") / network_key(study, quantisation, data)
-    if kept := _load(stem):
-        return kept
+    task = _Task(study, builder, data, cache or cache_folder() / "networks")
+    asked = Quantisation(weight_bits, activation_bits, accumulator_bits, truncation)
+    return _kept_or_trained(task, recipe_of(study, asked))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the networks of one study share."""
+
+    study: Study
+    builder: Builder
+    data: Data
+    folder: Path
+
+    def stem(self, recipe: Recipe) -> Path:
+        """Of the files that keep a network."""
+        return self.folder / _key(self.study, recipe, self.data)
+
+
+def _kept_or_trained(task: _Task, recipe: Recipe, *, weights: bool = False) -> TrainedNetwork:
+    """From the folder, where with `weights` the Keras weights are kept too, or trained now."""
+    stem = task.stem(recipe)
+
+    def kept() -> TrainedNetwork | None:
+        return _load(stem) if not weights or load_weights(stem.with_suffix(WEIGHTS)) is not None else None
+
+    if found := kept():
+        return found
     with locked(stem.with_suffix(".lock"), "CODESIGN_CACHE chooses another folder"):
         # Another process may have trained it while this one waited.
-        return _load(stem) or _train_and_keep(study, builder, data, quantisation, stem)
+        return kept() or _train_and_keep(task, recipe, stem)
 
 
 def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
     """SHA-256 of everything that decides the trained integers."""
+    return _key(study, recipe_of(study, quantisation), data)
+
+
+def _key(study: Study, recipe: Recipe, data: Data) -> str:
     content = {
         "recipe": RECIPE,
         "name": study.name,
         "seed": study.seed,
         "options": study.model.options,
-        "train": study.train.model_dump(mode="json") if study.train else None,
+        "train": asdict(recipe),
         "backend": study.hardware.backend,
-        "quantisation": asdict(quantisation),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     given = () if study.model_source is None else (study.model_source,)
     return digest_of(json.dumps(content, sort_keys=True), study.builder_source, data.digest, *given)
 
 
-def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) -> Any:
-    """Build and train the Keras model; the builder may add to it what needs no training."""
-    tf, settings = tensorflow(), study.train
-    assert settings is not None  # without it, the study names a trained model
+@dataclass(frozen=True)
+class Fitted:
+    """A Keras model as it was trained, and as the builder finished it with what needs no training."""
+
+    trained: Any
+    finished: Any
+
+
+def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, start: Start | None = None) -> Fitted:
+    """Build and train the Keras model: from the weights of `start`, or as a base network is."""
+    tf, recipe = tensorflow(), recipe_of(study, quantisation) if start else scratch_recipe(study, quantisation)
     tf.keras.backend.clear_session()
     with _seeded(study.seed), warnings.catch_warnings():
         # Keras 2.14 draws its seeds in a way that Python 3.11 deprecates; QKeras calls an initialiser again
@@ -87,15 +140,51 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation) 
         model = builder.model(quantisation)
         where = f"{builder.path}: build_model"
         check_model(model, where, data, logits=builder.loss is None)
-        inputs, targets = builder.training_set(data)
-        loss = builder.loss or tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(tf.keras.optimizers.Adam(settings.learning_rate), loss)
-        model.fit(inputs.astype(np.float32), targets, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
-        if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
-            raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
+        if start:
+            start.begin(model, builder.path)
+            if quantisation.truncation != "builder":
+                model = truncated(model, start.network, data, quantisation.truncation)
+        # Types are what they will be after the training; weights are not looked at.
+        types = network_from_keras(model, study.name, builder.input_type, study.hardware.backend) if start else None
+        _optimise(study, builder, data, model, types, recipe)
         finished = builder.finish(model, data)
     check_model(finished, where if finished is model else f"{builder.path}: finish", data)
-    return finished
+    return Fitted(model, finished)
+
+
+def _optimise(study: Study, builder: Builder, data: Data, model: Any, types: Network | None, recipe: Recipe) -> None:
+    tf = tensorflow()
+    if types and recipe.protection_cost:
+        add_headroom_cost(model, types, recipe.protection_cost)
+    inputs, targets = builder.training_set(data)
+    loss = builder.loss or tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(tf.keras.optimizers.Adam(recipe.learning_rate), loss)
+    with _callbacks(model, types, recipe, study.seed) as callbacks:
+        model.fit(
+            inputs.astype(np.float32),
+            targets,
+            batch_size=recipe.batch_size,
+            epochs=recipe.epochs,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    if not all(np.all(np.isfinite(weights)) for weights in model.get_weights()):
+        raise ConfigError(f"{study.path}: training diverged (weights are not finite); lower [train] learning_rate")
+
+
+@contextmanager
+def _callbacks(model: Any, types: Network | None, recipe: Recipe, seed: int) -> Iterator[list[Any]]:
+    """What keeps the recipe during the training; `types` is the network of a model that is constrained."""
+    found: list[Any] = []
+    with ExitStack() as stack:
+        if types and recipe.fault_ber:
+            found.append(stack.enter_context(faulty_forward(model, types, recipe.fault_ber, seed, recipe.batch_size)))
+        if types and recipe.quantisation.accumulator_bits:
+            found.append(bound_model(model, types, recipe.quantisation.accumulator_bits))
+        if recipe.patience:
+            early = tensorflow().keras.callbacks.EarlyStopping
+            found.append(early(monitor="loss", patience=recipe.patience, restore_best_weights=True))
+        yield found
 
 
 def accuracy(network: Network, data: Data) -> float:
@@ -119,6 +208,7 @@ def tensorflow() -> Any:
     tf.config.experimental.enable_op_determinism()
     # QKeras names its constraints in a way that Keras 2.14 finds odd, at every serialisation.
     warnings.filterwarnings("ignore", message="The `keras.constraints.serialize", category=UserWarning)
+    tf.get_logger().setLevel("ERROR")  # it counts the time of what bounds the weights
     return tf
 
 
@@ -153,26 +243,51 @@ def check_model(model: object, where: str, data: Data, *, logits: bool = True) -
         )
 
 
-def _train_and_keep(
-    study: Study, builder: Builder, data: Data, quantisation: Quantisation, stem: Path
-) -> TrainedNetwork:
-    if study.model_path is None:
-        tensorflow()  # the start-up is paid once a process and is not training
-    start = time.perf_counter()
-    if study.model_path is None:
-        model = fit(study, builder, data, quantisation)
-    else:
-        model = load(study, builder.custom_objects)
-        check_model(model, str(study.model_path), data)
-    network = network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
+def _train_and_keep(task: _Task, recipe: Recipe, stem: Path) -> TrainedNetwork:
+    study = task.study
     if study.model_path is not None:
-        check_taken(study, model, network, data, quantisation)
-    trained = TrainedNetwork(network, accuracy(network, data), time.perf_counter() - start, cached=False)
+        return _taken(task, recipe.quantisation, stem)
+    tensorflow()  # the start-up is paid once a process and is not training
+    begin = _start(task, recipe.base) if recipe.base else None
+    start = time.perf_counter()
+    fitted = fit(study, task.builder, task.data, recipe.quantisation, begin)
+    network = network_from_keras(fitted.finished, study.name, task.builder.input_type, study.hardware.backend)
+    if bits := recipe.quantisation.accumulator_bits:
+        bounded = {layer.name for layer in fitted.trained.layers}
+        prove_accumulators(network, bits, bounded)
+        network = narrowed(network)
+        prove_accumulators(network, bits, bounded)
+    if recipe.base is None:  # others may start from it
+        write_atomically(stem.with_suffix(WEIGHTS), packed(fitted.trained.get_weights()))
+    return _keep(task, network, time.perf_counter() - start, stem)
+
+
+def _taken(task: _Task, quantisation: Quantisation, stem: Path) -> TrainedNetwork:
+    """The network of the study's model file."""
+    study, start = task.study, time.perf_counter()
+    model = load(study, task.builder.custom_objects)
+    check_model(model, str(study.model_path), task.data)
+    network = network_from_keras(model, study.name, task.builder.input_type, study.hardware.backend)
+    check_taken(study, model, network, task.data, quantisation)
+    return _keep(task, network, time.perf_counter() - start, stem)
+
+
+def _keep(task: _Task, network: Network, seconds: float, stem: Path) -> TrainedNetwork:
+    trained = TrainedNetwork(network, accuracy(network, task.data), seconds, cached=False)
     network.save(stem.with_suffix(".npz"))
     # The description goes last and names the network: without it, or with another, nothing is kept.
     facts = {"network": network.digest, "accuracy_clean": trained.accuracy_clean, "seconds": trained.seconds}
     write_atomically(stem.with_suffix(".json"), json.dumps(facts) + "\n")
     return trained
+
+
+def _start(task: _Task, base: Quantisation) -> Start:
+    recipe = scratch_recipe(task.study, base)
+    network = _kept_or_trained(task, recipe, weights=True).network
+    weights = load_weights(task.stem(recipe).with_suffix(WEIGHTS))
+    if weights is None:
+        raise ConfigError(f"{task.folder}: the weights of the base network were removed during the training")
+    return Start(network, weights)
 
 
 def _load(stem: Path) -> TrainedNetwork | None:
