@@ -201,6 +201,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Quantisation]:
         return SimpleNamespace(get_weights=list)
 
     monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "finished", lambda study, builder, data, model: model)
     monkeypatch.setattr(training, "tensorflow", lambda: None)
     monkeypatch.setattr(training, "network_from_keras", lambda *_: tiny())
     return done

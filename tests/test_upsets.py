@@ -151,7 +151,7 @@ def test_a_state_machine_is_followed_cycle_by_cycle() -> None:
     ]
     writer.output("y", 6, "sum")
     writer.output("ready", 1, "step == 2'd3")
-    design = Rtl(writer.done("serial_top"), 3, 4, {}, {}, {})
+    design = Rtl(writer.done("serial_top"), 3, 4, {}, {}, {}, {})
     four, six = FixedPoint(4, 4, signed=False), FixedPoint(6, 6, signed=False)
     weight = Parameter(np.array([[2], [1]]), FixedPoint(3, 3, signed=False))
     network = Network("serial", four, (Layer.dense("fc", weight, Parameter(np.zeros(1, int), four), six),), (2,))

@@ -19,6 +19,7 @@ from codesign.network import forward
 from codesign.protection import ProtectionPlan
 from codesign.study import Study, load_study
 from codesign.train import Quantisation, data, load_builder
+from codesign.train.builder import Builder, Data
 from codesign.train.convert import network_from_keras
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,7 +151,7 @@ def test_jets_are_learned(tmp_path: Path) -> None:
     study = study_of("jets_mlp", 20, file=str(jets(tmp_path / "jets.npz", 4000)), hidden=[16])
     builder = load_builder(study)
     given = builder.data()
-    model = training.fit(study, builder, given, Quantisation(6, 6))
+    model = fitted(study, builder, given)
     network = network_from_keras(model, study.name, builder.input_type, "Vivado")
     assert network.n_out == 5 and training.accuracy(network, given) > 0.8
 
@@ -167,7 +168,7 @@ def test_anomalies_are_found_in_the_network_itself(tmp_path: Path) -> None:
     given = builder.data()
     inputs, targets = builder.training_set(given)
     assert inputs is targets and len(inputs) == np.count_nonzero(given.train_labels == 0)
-    model = training.fit(study, builder, given, Quantisation(6, 6))
+    model = fitted(study, builder, given)
     network = network_from_keras(model, study.name, builder.input_type, "Vivado")
     raw = network.quantise_inputs(given.test_inputs)
     logits = forward(network, raw)[-1]
@@ -182,6 +183,10 @@ def test_anomalies_are_found_in_the_network_itself(tmp_path: Path) -> None:
     faults = FaultModel((Target.ACCUMULATOR,), ber=1e-5, seed=1)
     attacked = (network, ProtectionPlan(), faults, raw[:40], given.test_labels[:40])
     assert len(run_campaign(*attacked, trials=4, verify=2).verified) == 2
+
+
+def fitted(study: Study, builder: Builder, given: Data) -> Any:
+    return training.finished(study, builder, given, training.fit(study, builder, given, Quantisation(6, 6)))
 
 
 def changed(folder: Path, old: str, new: str) -> Study:
@@ -225,7 +230,7 @@ def test_finished_models_that_are_refused(tmp_path: Path, old: str, new: str, sa
     study = changed(tmp_path, old, new)
     builder = load_builder(study)
     with pytest.raises(ConfigError, match="digits_autoencoder.py(:[0-9]+)?: finish") as caught:
-        training.fit(study, builder, builder.data(), Quantisation(6, 6))
+        fitted(study, builder, builder.data())
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -201,7 +201,9 @@ class _Parts:
         (q,), (data,) = cell.outputs["Q"], inputs["D"]
         sets = cell.kind == "FDSE"
         clear, enable = inputs.get("S" if sets else "R", [0])[0], inputs.get("CE", [1])[0]
-        if (clear, enable) != (0, 1):
+        if enable == 1 and clear != 0:
+            data = self._table(None, 0b1110 if sets else 0b0100, clear, data)
+        elif enable != 1:
             rows = [sets if k & 1 else bool(k & (4 if k & 2 else 8)) for k in range(16)]
             bits = sum(row << k for k, row in enumerate(rows))
             data = self._table(None, bits, clear, enable, data, q)

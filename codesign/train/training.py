@@ -120,26 +120,13 @@ def _key(study: Study, recipe: Recipe, data: Data) -> str:
     return digest_of(json.dumps(content, sort_keys=True), study.builder_source, data.digest, *given)
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A Keras model as it was trained, and as the builder finished it with what needs no training."""
-
-    trained: Any
-    finished: Any
-
-
-def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, start: Start | None = None) -> Fitted:
-    """Build and train the Keras model: from the weights of `start`, or as a base network is."""
+def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, start: Start | None = None) -> Any:
+    """Build and train the Keras model: from the weights of `start`, or as a base network is. Not yet `finished`."""
     tf, recipe = tensorflow(), recipe_of(study, quantisation) if start else scratch_recipe(study, quantisation)
     tf.keras.backend.clear_session()
-    with _seeded(study.seed), warnings.catch_warnings():
-        # Keras 2.14 draws its seeds in a way that Python 3.11 deprecates; QKeras calls an initialiser again
-        # when its first draw quantises badly, and Keras warns of that. Neither is for the user to change.
-        warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message="The initializer .* is unseeded", category=UserWarning)
+    with _seeded(study.seed):
         model = builder.model(quantisation)
-        where = f"{builder.path}: build_model"
-        check_model(model, where, data, logits=builder.loss is None)
+        check_model(model, f"{builder.path}: build_model", data, logits=builder.loss is None)
         if start:
             start.begin(model, builder.path)
             if quantisation.truncation != "builder":
@@ -147,9 +134,15 @@ def fit(study: Study, builder: Builder, data: Data, quantisation: Quantisation, 
         # Types are what they will be after the training; weights are not looked at.
         types = network_from_keras(model, study.name, builder.input_type, study.hardware.backend) if start else None
         _optimise(study, builder, data, model, types, recipe)
-        finished = builder.finish(model, data)
-    check_model(finished, where if finished is model else f"{builder.path}: finish", data)
-    return Fitted(model, finished)
+    return model
+
+
+def finished(study: Study, builder: Builder, data: Data, model: Any) -> Any:
+    """The trained model with what the builder adds to it that needs no training."""
+    with _seeded(study.seed):
+        found = builder.finish(model, data)
+    check_model(found, f"{builder.path}: {'build_model' if found is model else 'finish'}", data)
+    return found
 
 
 def _optimise(study: Study, builder: Builder, data: Data, model: Any, types: Network | None, recipe: Recipe) -> None:
@@ -214,11 +207,18 @@ def tensorflow() -> Any:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed every generator TensorFlow and a builder draw from, and give Python's and NumPy's state back."""
+    """Seed every generator TensorFlow and a builder draw from, and give Python's and NumPy's state back.
+
+    Keras 2.14 draws its seeds in a way that Python 3.11 deprecates; QKeras calls an initialiser again when its first
+    draw quantises badly, and Keras warns of that. Neither is for the user to change.
+    """
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002, what is global is the point
     tensorflow().keras.utils.set_random_seed(seed)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", message="The initializer .* is unseeded", category=UserWarning)
+            yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
@@ -250,15 +250,16 @@ def _train_and_keep(task: _Task, recipe: Recipe, stem: Path) -> TrainedNetwork:
     tensorflow()  # the start-up is paid once a process and is not training
     begin = _start(task, recipe.base) if recipe.base else None
     start = time.perf_counter()
-    fitted = fit(study, task.builder, task.data, recipe.quantisation, begin)
-    network = network_from_keras(fitted.finished, study.name, task.builder.input_type, study.hardware.backend)
+    model = fit(study, task.builder, task.data, recipe.quantisation, begin)
+    whole = finished(study, task.builder, task.data, model)
+    network = network_from_keras(whole, study.name, task.builder.input_type, study.hardware.backend)
     if bits := recipe.quantisation.accumulator_bits:
-        bounded = {layer.name for layer in fitted.trained.layers}
+        bounded = {layer.name for layer in model.layers}
         prove_accumulators(network, bits, bounded)
         network = narrowed(network)
         prove_accumulators(network, bits, bounded)
     if recipe.base is None:  # others may start from it
-        write_atomically(stem.with_suffix(WEIGHTS), packed(fitted.trained.get_weights()))
+        write_atomically(stem.with_suffix(WEIGHTS), packed(model.get_weights()))
     return _keep(task, network, time.perf_counter() - start, stem)
 
 
