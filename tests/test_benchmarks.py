@@ -66,6 +66,14 @@ def test_synthesis_contract() -> None:
     )
 
 
+def test_published_contract() -> None:
+    found = printed("published.py")
+    assert {row["design"].split(",")[0] for row in found["designs"]} == {"conv1d", "mlp", "dnd"}
+    for row in found["designs"]:
+        assert row["estimate_lut"] > 1000 and (row["dsp"] > 0) == (row["products_in"] == "DSPs")
+        assert row["vivado"]["lut"] > 10_000 and row["mapped_lut"] is None
+
+
 @pytest.mark.slow
 def test_netlist_contract() -> None:
     pytest.importorskip("pyosys", reason="Yosys is not installed: pip install pyosys")
