@@ -51,9 +51,9 @@ SHAPES = {
 
 def table() -> dict[tuple[str, str], set[str]]:
     """The first table of the page: (layer, column) -> the modes it names."""
-    rows = [
-        [cell.strip() for cell in row.strip("| ").split("|")] for row in re.findall(r"^\|.*\|$", PAGE.read_text(), re.M)
-    ]
+    first = re.search(r"(?:^\|.*\|\n)+", PAGE.read_text(), re.M)
+    assert first
+    rows = [[cell.strip() for cell in row.strip("| ").split("|")] for row in first[0].splitlines()]
     head, body = rows[0], [row for row in rows[2:] if row[0] in SHAPES]
     return {
         (row[0], column): set(cell.split()) - {"-"}
