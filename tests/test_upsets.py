@@ -18,6 +18,7 @@ from codesign.network import Layer, Network, Parameter, forward
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan
 from codesign.resources.circuit import MappedCircuit, check_circuit, circuit_of
 from codesign.resources.equivalence import VECTORS, mapped_circuit, vectors, verify
+from codesign.resources.estimate import EstimatePolicy
 from codesign.resources.mapping import FAMILIES, Family, map_modules
 from codesign.resources.netlist import Cell, Netlist
 from codesign.resources.rtl import Rtl
@@ -29,6 +30,10 @@ from codesign.resources.upsets import CLASSES, UpsetTarget
 pytest.importorskip("pyosys", reason="Yosys is not installed: pip install 'codesign[yosys]'")
 
 
+# DSPs are not simulated.
+LOGIC = EstimatePolicy(dsp_min_bits=49)
+
+
 @dataclass(frozen=True)
 class Mapped:
     network: Network
@@ -37,7 +42,7 @@ class Mapped:
 
     @classmethod
     def of(cls, network: Network, plan: ProtectionPlan, family: Family = "xc7") -> "Mapped":
-        return cls(network, plan, synthesise(network, plan, family=family))
+        return cls(network, plan, synthesise(network, plan, policy=LOGIC, family=family))
 
     def circuit(self, *, by_cycle: bool = False) -> MappedCircuit:
         return mapped_circuit(self.synthesis, self.network, self.plan, by_cycle=by_cycle)

@@ -132,7 +132,8 @@ class _Words:
 
     @cached_property
     def inputs(self) -> tuple[Operand, ...]:
-        return tuple(word for word in self._words.values() if isinstance(word, Operand))
+        """Each once: a sum of which only one operand is within reach of an accumulator is that operand."""
+        return tuple({word.port: word for word in self._words.values() if isinstance(word, Operand)}.values())
 
     def _needed(self, neurons: Ints) -> Ints:
         """How many of each node's bits, from its lowest on, reach an accumulator."""
