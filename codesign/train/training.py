@@ -38,7 +38,7 @@ from codesign.train.taken import check_taken
 from codesign.train.truncation import truncated
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
-RECIPE = 2
+RECIPE = 3
 _LIBRARIES = ("tensorflow", "keras", "qkeras", "hls4ml", "numpy", "scikit-learn")
 
 
@@ -151,7 +151,10 @@ def _optimise(study: Study, builder: Builder, data: Data, model: Any, types: Net
         add_headroom_cost(model, types, recipe.protection_cost)
     inputs, targets = builder.training_set(data)
     loss = builder.loss or tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(tf.keras.optimizers.Adam(recipe.learning_rate), loss)
+    rate: Any = recipe.learning_rate
+    if recipe.base:  # what is fine-tuned under a constraint settles on it
+        rate = tf.keras.optimizers.schedules.CosineDecay(rate, recipe.epochs * -(-len(inputs) // recipe.batch_size))
+    model.compile(tf.keras.optimizers.Adam(rate), loss)
     with _callbacks(model, types, recipe, study.seed) as callbacks:
         model.fit(
             inputs.astype(np.float32),
