@@ -87,8 +87,6 @@ def _check(layer: Layer, plan: LayerPlan) -> None:
     where = f"layer '{layer.name}' ({layer.kind})"
     if plan.parameters is not Code.NONE:
         raise ConfigError(f"{where}: RTL is there for stored parameters without a code, not in {plan.parameters}")
-    if layer.kind is Kind.ADD and layer.pixels != 1:
-        raise ConfigError(f"{where}: RTL is there for additions of one pixel")
     again = plan.mechanism is Mechanism.RECOMPUTE
     if plan.scope is Scope.MAC and any(plan.hardened_bits) and (again or layer.reuse_factor > 1):
         raise ConfigError(f"{where}: RTL of scope mac is there for tmr and dmr with reuse factor 1")
@@ -101,12 +99,13 @@ class _Design:
         self.network, self.plan, self.per_cycle, self.taps = network, plan, levels_per_cycle, taps
         self.policy = policy
         self.writer = Writer("top")
+        self.captured: set[str] = set()
         self.layers: dict[str, Module] = {}
         self.hardened: dict[str, tuple[int, ...]] = {}
         self.on_graphs: dict[str, tuple[int, ...]] = {}
         self.recomputed: dict[str, tuple[int, ...]] = {}
         self.sequences = {
-            layer.name: Sequence(layer, network.input_of(index), extra_steps(layer, plan.of_layer(layer)))
+            layer.name: Sequence(layer, network.input_types(index), extra_steps(layer, plan.of_layer(layer)))
             for index, layer in network.compute_layers()
         }
         self.ii = max((sequence.cycles for sequence in self.sequences.values()), default=1)
@@ -154,12 +153,21 @@ class _Design:
         base = bus.base + self._cycle_of(bus.level) + 1
         return replace(bus, net=self._at(bus, base), base=base, level=0)
 
+    def _read(self, buses: list[_Bus], cycles: int) -> list[_Bus]:
+        """Registered buses, known at the same time, that stay for so many cycles."""
+        if len(buses) > 1 and any(bus.hold < cycles for bus in buses):
+            return [self._captured(bus, bus.base) for bus in buses]
+        return [self._registered(bus, cycles) for bus in buses]
+
     def _captured(self, bus: _Bus, cycle: int) -> _Bus:
         """The bus in registers that take it in a certain cycle of each sample."""
-        net, now = f"{bus.net}_at{cycle + 1}", self._at(bus, cycle)
-        self.writer.body.append(
-            f"reg [{bus.bits - 1}:0] {net}; always @(posedge clk) if ({self._valid(cycle)}) {net} <= {now};"
-        )
+        net = f"{bus.net}_at{cycle + 1}"
+        if net not in self.captured:
+            self.captured.add(net)
+            now = self._at(bus, cycle)
+            self.writer.body.append(
+                f"reg [{bus.bits - 1}:0] {net}; always @(posedge clk) if ({self._valid(cycle)}) {net} <= {now};"
+            )
         return replace(bus, net=net, base=cycle + 1, level=0, hold=self.ii)
 
     def _valid(self, cycle: int) -> str:
@@ -195,10 +203,9 @@ class _Design:
     def _unit(self, layer: Layer, entering: list[_Bus]) -> _Bus:
         """The neurons, each with its copies and voter, and the casts of their sums."""
         sequence, plan = self.sequences[layer.name], self.plan.of_layer(layer)
-        buses = [self._registered(one, sequence.reading) for one in entering]
-        sources = tuple(one.type for one in buses)
-        unit = UnitWriter(sequence, sources, plan, self.policy, self._cycle_of, self.taps)
-        bus, nets = buses[0], dict(zip(unit.ports, (one.net for one in buses), strict=True))
+        buses = self._read(entering, sequence.reading)
+        unit = UnitWriter(sequence, plan, self.policy, self._cycle_of, self.taps)
+        bus, nets = buses[0], dict(zip(sequence.ports, (one.net for one in buses), strict=True))
         if sequence.several:
             nets["start"] = self._valid(bus.base - 1)
         if unit.protected:

@@ -69,8 +69,18 @@ class Sequence:
     """How a layer's unit is used for one sample. `extra` are a pixel's steps behind its own passes."""
 
     layer: Layer
-    source: FixedPoint
+    sources: tuple[FixedPoint, ...]
     extra: int = 0
+
+    @property
+    def source(self) -> FixedPoint:
+        """What the products read."""
+        return self.sources[0]
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """What the layer reads: all its values, or those of each of an addition's tensors."""
+        return ("x",) if self.layer.has_weights else tuple(f"x{k}" for k in range(len(self.sources)))
 
     @property
     def period(self) -> int:
@@ -116,9 +126,14 @@ class Sequence:
         writer.body += [f"wire [{bits - 1}:0] {name}_now;" for name, bits in self._signals.items()]
         nets = {name: f"{name}_now" for name in self._signals}
         writer.instance(steps_module(self.layer.pixels, self.period), "steps", start="start", **nets)
-        if self.lead:
+        if not self.lead:
+            return
+        if self.layer.has_weights:
             for place in range(self._places.shape[1]):
-                self._window(writer, place)
+                self._window(writer, place, "x", self._places[:, place], self.source)
+        else:
+            for number, (port, source) in enumerate(zip(self.ports, self.sources, strict=True)):
+                self._window(writer, number, port, self._places[:, 0], source)
 
     def at(self, writer: Writer, signal: str, cycles: int) -> str:
         """A signal of the counters, so many cycles after the operands of its step are there."""
@@ -134,21 +149,27 @@ class Sequence:
 
     @property
     def _channels(self) -> int:
-        return self.layer.window.in_shape[2] if self.layer.window else self.layer.n_in // self.layer.pixels
+        return self.layer.window.in_shape[2] if self.layer.window else self.layer.in_shapes[0][-1]
 
-    def _window(self, writer: Writer, place: int) -> None:
-        """A place's register, of all channels."""
-        bits = self._channels * self.source.width
-        pixels = [value_of("x", pixel, bits) if pixel >= 0 else f"{bits}'d0" for pixel in self._places[:, place]]
+    def _window(self, writer: Writer, number: int, port: str, places: Ints, source: FixedPoint) -> None:
+        """The register of one place, of all channels."""
+        bits = self._channels * source.width
+        pixels = [value_of(port, pixel, bits) if pixel >= 0 else f"{bits}'d0" for pixel in places]
         enable = "if (first_now) " if self.period > 1 else ""
         writer.body += [
-            f"reg [{bits - 1}:0] window{place};",
-            f"always @(posedge clk) {enable}window{place} <= {selected('pixel_now', pixels)};",
+            f"reg [{bits - 1}:0] window{number};",
+            f"always @(posedge clk) {enable}window{number} <= {selected('pixel_now', pixels)};",
         ]
 
     def operand(self, neuron: int, product: int) -> str:
-        """What a neuron's product takes from the window, `lead` cycles after its pixel's first step."""
+        """What a neuron's product takes from the window, `lead` cycles after its pixel's first step.
+
+        Of an addition, what it takes from the tensor of that number.
+        """
         layer, width = self.layer, self.source.width
+        if not layer.has_weights:
+            net = f"window{product}" if self.lead else self.ports[product]
+            return value_of(net, neuron, self.sources[product].width)
         place, channel = (product, neuron) if layer.per_channel else divmod(product, self._channels)
         if self.lead:
             return value_of(f"window{place}", channel, width)

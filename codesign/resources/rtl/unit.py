@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 
-from codesign.fixed import FixedPoint
 from codesign.protection import LayerPlan, Mechanism
 from codesign.resources.policy import EstimatePolicy
 from codesign.resources.rtl.neuron import Neuron, arithmetic
@@ -12,7 +11,7 @@ from codesign.resources.rtl.recompute import SharedUnit, recomputed
 from codesign.resources.rtl.sequence import Sequence
 from codesign.resources.rtl.shared import SharedSums, sums_on_graphs
 from codesign.resources.rtl.stored import Passes
-from codesign.resources.rtl.verilog import Writer, value_of
+from codesign.resources.rtl.verilog import Writer
 
 # Nets by which redundancy is proven in the mapped netlist: their names stay.
 KEPT = "(* keep *)"
@@ -24,21 +23,20 @@ class UnitWriter:
     def __init__(
         self,
         sequence: Sequence,
-        sources: tuple[FixedPoint, ...],
         plan: LayerPlan,
         policy: EstimatePolicy,
         cycle_of: Callable[[int], int],
         taps: bool,
     ) -> None:
         self.sequence, self.layer, self.plan, self.taps = sequence, sequence.layer, plan, taps
-        self.sources, self.policy, self.cycle_of = sources, policy, cycle_of
+        self.sources, self.policy, self.cycle_of = sequence.sources, policy, cycle_of
         self.strike = ""
         self._tapped: dict[str, int] = {}
         self._own: list[str] = []
         self.passes = Passes(sequence, cycle_of) if self.layer.reuse_factor > 1 else None
         again = recomputed(plan)
         self.neurons = self._made((0,) * self.layer.neurons if again else plan.hardened_bits)
-        self.graphs = sums_on_graphs(self.layer, sources[0], plan, policy)
+        self.graphs = sums_on_graphs(self.layer, sequence.source, plan, policy)
         self.on_graphs = {j for graph in self.graphs for j in graph.neurons}
         alone = [neuron.words.level for j, neuron in enumerate(self.neurons) if j not in self.on_graphs]
         self.depth = max([*alone, *(graph.level for graph in self.graphs)])
@@ -57,11 +55,6 @@ class UnitWriter:
     @property
     def protected(self) -> bool:
         return self.again is not None or any(neuron.hardened for neuron in self.neurons)
-
-    @property
-    def ports(self) -> tuple[str, ...]:
-        """What the layer reads: all its values, or those of each of an addition's tensors."""
-        return ("x",) if self.layer.has_weights else ("x0", "x1")
 
     @property
     def copied_bits(self) -> int:
@@ -96,7 +89,7 @@ class UnitWriter:
 
     def write(self) -> Writer:
         writer, layer, sequence = Writer("layer"), self.layer, self.sequence
-        for port, shape, source in zip(self.ports, layer.in_shapes, self.sources, strict=True):
+        for port, shape, source in zip(sequence.ports, layer.in_shapes, self.sources, strict=True):
             writer.input(port, math.prod(shape) * source.width)
         sequence.begin(writer)
         if self.protected:
@@ -240,8 +233,6 @@ class UnitWriter:
     def _operand(self, neuron: int, port: str) -> str:
         if self.passes:
             return f"n{neuron}_{port}"
-        if not self.layer.has_weights:
-            return value_of(port, neuron, self.sources[self.ports.index(port)].width)
         return self.sequence.operand(neuron, int(port.removeprefix("x")))
 
     def _casts(self, writer: Writer, sums: list[str]) -> list[str]:
