@@ -195,15 +195,17 @@ def test_faults_in_training_strike_sums_and_leave_the_model_as_it_was(tmp_path: 
 @pytest.mark.slow
 @pytest.mark.tf
 @pytest.mark.cxx
-def test_csim_with_narrowed_accumulators_equals_wide_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "bits"), [("digits_mlp", 13), ("digits_cnn", 14)])
+def test_csim_with_narrowed_accumulators_equals_wide_ones(name: str, bits: int, tmp_path: Path) -> None:
+    """On every sample there is."""
     from codesign.hls.csim import CsimSimulator
     from codesign.hls.project import write_project
 
-    study = load_study(asset("models") / "digits_mlp.toml")
-    network = train(study, 6, 6, 13, "layer").network
+    study = load_study(asset("models") / f"{name}.toml")
+    network = train(study, 6, 6, bits, "layer").network
     samples = data(study)
     raw = network.quantise_inputs(np.concatenate([samples.train_inputs, samples.test_inputs]))
-    prove_accumulators(network, 13)
+    prove_accumulators(network, bits)
     assert_no_overflow(network, raw)
     csim = CsimSimulator(write_project(network, ProtectionPlan(), tmp_path / "project"), raw)
     logits = sums_of(network, raw, wide=True)[-1]
