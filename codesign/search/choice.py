@@ -1,9 +1,9 @@
 """Which design is returned: the cheapest one that also holds under faults which the search has not seen.
 
 The cheapest of many designs that passed was lucky more often than not. So the designs that passed are tried by cost in
-a fresh campaign, the k-th one at the error a / (k (k + 1)), where a is one less the confidence. These errors sum to a, so
-that a design whose true accuracy misses the requirement is returned with probability a at most, whatever the search did
-and however many had to be tried (Bonferroni; docs/choosing.md has the proof).
+a fresh campaign, the k-th one at the error a / (k (k + 1)), where a is one less the confidence. These errors sum to a,
+so that a design whose true accuracy misses the requirement is returned with probability a at most, whatever the search
+did and however many had to be tried (Bonferroni; docs/choosing.md has the proof).
 """
 
 from collections.abc import Callable, Sequence

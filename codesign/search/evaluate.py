@@ -91,10 +91,15 @@ class Evaluator:
         """The study's faults, or the same at another bit error rate."""
         return fault_model(self.study, ber)
 
+    @property
+    def fresh_seed(self) -> int:
+        """The seed of fresh campaigns."""
+        return self.study.seed + _FRESH_SEED
+
     def fresh_campaign(self, network: Network, plan: ProtectionPlan, confidence: float) -> Staged[CampaignResult]:
         """Several times the study's trials, with faults that no evaluation has seen (another seed)."""
-        model = self.fault_model()
-        fresh, trials = replace(model, seed=model.seed + _FRESH_SEED), FRESH_TIMES * self.study.faults.trials
+        fresh = replace(self.fault_model(), seed=self.fresh_seed)
+        trials = FRESH_TIMES * self.study.faults.trials
         return self._staged(network, plan, fresh, looks(trials, confidence, least=trials // 2), confidence)
 
     def campaign(

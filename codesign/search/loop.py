@@ -2,8 +2,8 @@
 
 Design k is asked for with the evaluations 0 .. k - L and the designs k - L + 1 .. k - 1, which may still be on their
 way; L is the number of designs in flight. It does not matter which of those are finished already, so the sequence
-follows from the study and L alone, however long the evaluations take and wherever the search was killed. With L = 1 each
-design is chosen with all that is known.
+follows from the study and L alone, however long the evaluations take and wherever the search was killed. With L = 1
+each design is chosen with all that is known.
 """
 
 import re
@@ -115,7 +115,4 @@ def _stop_if_hopeless(found: Mapping[int, Outcome], done: int) -> None:
         row = [found[number] for number in range(last - _SAME_FAILURES, last)]
         reasons = [outcome.reason for outcome in row if isinstance(outcome, Failure)]
         if len(reasons) == _SAME_FAILURES and len({re.sub(r"\d+", "0", reason) for reason in reasons}) == 1:
-            raise ConfigError(
-                f"designs {last - _SAME_FAILURES}..{last - 1} could not be evaluated, all for the same reason: "
-                f"{reasons[-1]}"
-            )
+            raise ConfigError(f"{reasons[-1]} (designs {last - _SAME_FAILURES}..{last - 1} all failed alike)")

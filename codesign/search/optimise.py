@@ -116,21 +116,45 @@ def _search(run: _Run, budget: int) -> dict[int, Outcome]:
     if finished:
         say(f"continuing after {len(finished)} of {budget} evaluations in {run.folder.path}")
     with bar("evaluations", budget) as advance, _workplace(run) as workplace:
-        done = set(finished)
-        advance(len(done))
+        journal = _Journal(run.store, dict(finished))
+        advance(len(finished))
 
         def keep(number: int, outcome: Outcome) -> None:
-            kind = next(name for name, type_ in _KINDS.items() if isinstance(outcome, type_))
-            run.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
+            journal.keep(number, outcome)
             say(f"design {number:3d}  {describe(outcome)}")
-            done.add(number)
-            advance(len(done))
+            advance(len(journal.outcomes))
 
         loop = Loop(_Asking(run.study), partial(SeenNetworks, run.evaluator), workplace, keep)
         found = loop.run(budget, finished)
     if len(found) < budget:
         say(f"no design is left that is not evaluated ({len(found)})")
     return found
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """Outcomes of a search, in the store from the first evaluation on.
+
+    Until then failures are not kept: a store that holds nothing belongs to nobody, and who has to mend the builder can
+    go on in the same folder.
+    """
+
+    store: Store
+    outcomes: dict[int, Outcome]
+
+    def keep(self, number: int, outcome: Outcome) -> None:
+        begun = any(isinstance(other, Evaluation) for other in self.outcomes.values())
+        self.outcomes[number] = outcome
+        if begun:
+            self._write(number)
+        elif isinstance(outcome, Evaluation):
+            for each in sorted(self.outcomes):
+                self._write(each)
+
+    def _write(self, number: int) -> None:
+        outcome = self.outcomes[number]
+        kind = next(name for name, type_ in _KINDS.items() if isinstance(outcome, type_))
+        self.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
 
 
 @dataclass(frozen=True)
@@ -181,7 +205,8 @@ def _conclude(run: _Run, outcomes: dict[int, Outcome]) -> dict[str, Any]:
         merit = {name: evaluator.merit(*evaluator.protected(one.design)).to_json() for name, one in baselines.items()}
         of_chosen = evaluator.merit(*proof.built(folder, evaluator, chosen)).to_json()
     best = {"id": number, **chosen.to_json(), **of_chosen}
-    best |= {"protection_share": _share(chosen, baselines), "fresh_campaign": choice.fresh}
+    fresh = {**choice.fresh, "seed": evaluator.fresh_seed} if choice.fresh else None
+    best |= {"protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
     say("proving the design: HLS project, C-simulation, replayed trials")
     with run.timed("proof"):
         verification = proof.prove(folder, evaluator, chosen)
