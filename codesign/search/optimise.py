@@ -24,7 +24,7 @@ from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
 from codesign.search.front import front
 from codesign.search.loop import Here, Loop, Workplace
-from codesign.search.problem import Problem
+from codesign.search.problem import Problem, Searcher
 from codesign.search.propose import Proposer
 from codesign.search.seen import SeenNetworks
 from codesign.search.stages import Staged
@@ -124,7 +124,7 @@ def _search(run: _Run, budget: int) -> dict[int, Outcome]:
             say(f"design {number:3d}  {describe(outcome)}")
             advance(len(journal.outcomes))
 
-        loop = Loop(_Asking(run.study), partial(SeenNetworks, run.evaluator), workplace, keep)
+        loop = Loop(searcher_of(run.study), partial(SeenNetworks, run.evaluator), workplace, keep)
         found = loop.run(budget, finished)
     if len(found) < budget:
         say(f"no design is left that is not evaluated ({len(found)})")
@@ -165,6 +165,11 @@ class _Asking:
 
     def ask(self, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> Design | None:
         return Proposer(self.study).propose(list(history), pending, problem.signature)
+
+
+def searcher_of(study: Study) -> Searcher:
+    """The study's searcher."""
+    return _Asking(study)
 
 
 def _workplace(run: _Run) -> AbstractContextManager[Workplace]:
