@@ -13,6 +13,7 @@ from codesign.campaign.run import run_campaign
 from codesign.campaign.statistics import Interval
 from codesign.campaign.store import Store
 from codesign.campaign.workers import Workers
+from codesign.errors import ConfigError
 from codesign.faults import FaultModel, Lifetime, Target
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
@@ -48,14 +49,19 @@ class Evaluator:
         self.data: Data = data(study)
         self._threads, self._workers = threads, workers
         self._protector = Protector(self.data, study.seed, self._plan_cost)
-        self._trained: dict[Quantisation, TrainedNetwork] = {}
+        self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
 
     def trained(self, design: Design) -> TrainedNetwork:
-        """The design's network, trained at most once."""
+        """The design's network, trained at most once. Raises ConfigError where that is not possible, at once again."""
         asked = quantisation_of(design)
         if asked not in self._trained:
-            self._trained[asked] = train(self.study, **vars(asked))
-        return self._trained[asked]
+            try:
+                self._trained[asked] = train(self.study, **vars(asked))
+            except ConfigError as error:
+                self._trained[asked] = error
+        if isinstance(found := self._trained[asked], ConfigError):
+            raise found
+        return found
 
     def network(self, design: Design) -> Network:
         """The design's network, trained at most once, with its reuse factor."""
