@@ -112,7 +112,9 @@ def outcome_text(result: dict[str, Any]) -> str:
 
 def _binding(result: dict[str, Any]) -> list[str]:
     """Which constraint keeps most designs out."""
-    name = result["nearest"]["binding"]
+    name = result["nearest"].get("binding")  # runs of earlier versions have none
+    if name is None:
+        return []
     seen, total = result["constraints"][name], len(result["evaluations"])
     if seen["met_by"] == 0:
         return [
@@ -122,7 +124,7 @@ def _binding(result: dict[str, Any]) -> list[str]:
 
 
 def _failures(result: dict[str, Any]) -> list[str]:
-    reasons = Counter(failure["reason"] for failure in result["failed"])
+    reasons = Counter(failure["reason"] for failure in result.get("failed", ()))
     return [
         f"{count} design{'s' if count > 1 else ''} could not be evaluated: {reason}"
         for reason, count in reasons.items()
