@@ -107,6 +107,10 @@ def outcome_text(result: dict[str, Any]) -> str:
         lines.append(f"{metric} of the chosen design {chosen['metric_clean']:.4f}, under faults {span}")
     if chosen["protection_share"] is not None:
         lines.append(f"protection costs {chosen['protection_share']:.1%} of the LUTs that full TMR adds (estimate)")
+    if "lut" in (mapped := result.get("mapped", {})):
+        lines.append(f"mapped by {mapped['tool_version']}: {mapped['lut']} LUT, {mapped['ff']} FF, {mapped['dsp']} DSP")
+    elif mapped:
+        lines.append(f"not mapped: {mapped['unavailable']}")
     return "\n".join(lines) + "\n"
 
 
