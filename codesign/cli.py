@@ -20,6 +20,7 @@ from codesign.cli_common import (
     UNMET,
     ActivationBits,
     Bits,
+    DaskAddress,
     Json,
     OutFolder,
     RunPath,
@@ -31,12 +32,13 @@ from codesign.cli_common import (
     trained_of,
     width_of,
     widths_of,
+    workers_of,
 )
 from codesign.cli_curve import compare, curve
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
 from codesign.cli_upsets import upsets
-from codesign.errors import CodesignError, one_of
+from codesign.errors import CodesignError, ConfigError, one_of
 
 app = typer.Typer(
     name="codesign",
@@ -131,6 +133,18 @@ def optimize(
         int | None,
         typer.Option(help="How many designs are evaluated [default: the study's].", min=1, show_default=False),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes of this machine that each evaluate a design [default: one after the other].",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    dask: DaskAddress = None,
+    synthesise: Annotated[
+        bool, typer.Option("--synthesise", help="Map the chosen design with Yosys and keep its figures, too.")
+    ] = False,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -141,11 +155,14 @@ def optimize(
     """
     from codesign.report.page import write_report
     from codesign.search.folder import RunFolder
-    from codesign.search.optimise import optimise
+    from codesign.search.optimise import Means, optimise
 
+    if workers is not None and dask is not None:
+        raise ConfigError("--workers evaluate designs on this machine, --dask runs trials on a cluster: choose one")
     loaded = study_of(study)
     folder = RunFolder(out or default_out(loaded))
-    outcome = optimise(loaded, folder, evaluations)
+    with workers_of(None, dask) as cluster:
+        outcome = optimise(loaded, folder, evaluations, Means(workers or 1, cluster, synthesise))
     report = write_report(folder)
     if as_json:
         print_json(outcome.result)

@@ -332,19 +332,32 @@ class RequirementsSection(_Section):
 
 
 class ObjectiveSection(_Section):
-    """`[objective]`: the cost to minimise, ``lut * LUTs + dsp * DSPs``.
+    """`[objective]`: the cost to minimise, a sum of resources and cycles by weight, or the share of the scarcest one.
 
     A DSP counts as 100 LUTs unless told otherwise: the zcu102's part has 274,080 LUTs and 2,520 DSPs,
-    109 LUTs for each DSP, so both run out together.
+    109 LUTs for each DSP, so both run out together. With `scarcest` the cost is the largest share of the board that
+    LUTs, FFs, DSPs or block RAMs take, in LUTs of the board; then only `latency_cycles` may have a weight.
     """
 
     lut: float = Field(default=1.0, ge=0)
     dsp: float = Field(default=100.0, ge=0)
+    ff: float = Field(default=0.0, ge=0)
+    bram_18k: float = Field(default=0.0, ge=0)
+    latency_cycles: float = Field(default=0.0, ge=0)
+    scarcest: bool = False
 
     @model_validator(mode="after")
     def _something_costs(self) -> "ObjectiveSection":
-        if self.lut == 0 and self.dsp == 0:
-            raise ValueError("found lut = 0 and dsp = 0, expected at least one above 0")
+        weights = {name: getattr(self, name) for name in ("lut", "dsp", "ff", "bram_18k", "latency_cycles")}
+        weighed = [name for name in weights if name in self.model_fields_set and name != "latency_cycles"]
+        if self.scarcest and weighed:
+            raise ValueError(
+                f"found scarcest = true beside a weight of {weighed[0]}, expected one of the two: the share of the "
+                "scarcest resource, or a sum by weight"
+            )
+        if not self.scarcest and not any(weights.values()):
+            found = " and ".join(f"{name} = 0" for name in ("lut", "dsp"))
+            raise ValueError(f"found {found}, expected at least one weight above 0")
         return self
 
 

@@ -163,7 +163,7 @@ def refusal(stderr: str) -> str:
 def without_seconds(document: Any) -> Any:
     """A result without its times, at every depth."""
     if isinstance(document, dict):
-        return {key: without_seconds(value) for key, value in document.items() if key != "seconds"}
+        return {key: without_seconds(value) for key, value in document.items() if not key.startswith("seconds")}
     return [without_seconds(item) for item in document] if isinstance(document, list) else document
 
 

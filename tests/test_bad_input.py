@@ -24,6 +24,7 @@ from codesign.errors import ConfigError
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
 from codesign.search.evaluate import Evaluator
+from codesign.search.stages import Stage, Staged
 from codesign.study import load_study
 
 DATA = Path(__file__).resolve().parent / "data" / "reports"
@@ -453,8 +454,10 @@ def test_impossible_constraints(tmp_path: Path, capsys: Captured) -> None:
 def test_feasible_by_luck_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     """A design that passes in the search but not with fresh faults is no answer either."""
 
-    def worse(self: Evaluator, network: Network, plan: ProtectionPlan) -> CampaignResult:
-        return self.campaign(network, plan, self.fault_model(3e-2), trials=4)
+    def worse(self: Evaluator, network: Network, plan: ProtectionPlan, confidence: float) -> Staged[CampaignResult]:
+        stage = Stage(4, 0.0, 1.0, "violated")
+        found = self.campaign(network, plan, self.fault_model(3e-2), trials=4)
+        return Staged(found, (stage,), confidence, confidence)
 
     monkeypatch.setattr(Evaluator, "fresh_campaign", worse)
     study, run = studies.write_study(tmp_path), tmp_path / "run"

@@ -106,6 +106,16 @@ def test_sequential_contract() -> None:
     assert min(row["saved"] for row in rows if row["kind"] == "clear") >= 2
 
 
+def test_noisy_search_contract() -> None:
+    rows = printed("noisy_search.py")["rows"]
+    assert len(rows) == 2 * 2 * 3 and {row["problem"] for row in rows} == {"steep", "flat"}
+    for row in rows:
+        assert row["searches"] == 2 and row["missing"] <= row["returned"] <= 2
+        assert (row["worst_points"] > 0) == (row["missing"] > 0) and 0 < row["trials_share"] <= 1
+        if row["rule"] == "fresh":
+            assert row["worst_points"] < 1
+
+
 @pytest.mark.slow
 def test_workers_contract() -> None:
     rows = printed("workers.py")["rows"]

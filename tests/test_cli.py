@@ -423,6 +423,17 @@ def test_text_of_a_search(run: Path, finished_run: Path, capsys: Captured) -> No
 
 
 @pytest.mark.cxx
+@pytest.mark.slow
+def test_the_winner_mapped_by_yosys(run: Path, finished_run: Path, capsys: Captured) -> None:
+    pytest.importorskip("pyosys", reason="Yosys is not installed: pip install pyosys")
+    shown = text(capsys, "--quiet", "optimize", finished_run.parent / "tiny.toml", "--out", run, "--synthesise")
+    result = json.loads((run / "result.json").read_text())
+    mapped, estimated = result["mapped"], result["best"]["resources"]
+    assert mapped["source"] == "yosys" and mapped["lut"] == pytest.approx(estimated["lut"], rel=0.15)
+    assert f"mapped by {mapped['tool_version']}: {mapped['lut']} LUT" in shown
+
+
+@pytest.mark.cxx
 def test_export(run: Path, capsys: Captured) -> None:
     result = json.loads((run / "result.json").read_text())
     folder = Path(text(capsys, "export", run).strip())

@@ -129,6 +129,16 @@ def test_the_command_hands_a_campaign_to_a_cluster(cluster: Cluster, tmp_path: P
     assert json.loads(there.stdout) == json.loads(here.stdout)
 
 
+@pytest.mark.cxx
+@pytest.mark.slow
+def test_a_search_on_a_cluster_finds_what_it_finds_here(cluster: Cluster, finished_run: Path, tmp_path: Path) -> None:
+    study = finished_run.parent / "tiny.toml"
+    done = studies.codesign("optimize", study, "--dask", cluster.file, "--out", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    here = json.loads((finished_run / "result.json").read_text())
+    assert studies.without_seconds(json.loads(done.stdout)) == studies.without_seconds(here)
+
+
 # ---------------------------------------------------------------- who is refused, and what is lost
 
 

@@ -55,7 +55,9 @@ def test_the_document(result: dict[str, Any]) -> None:
     for entry in (result["best"], *result["baselines"].values(), *result["evaluations"]):
         assert {"design", "feasible", "accuracy_clean", "accuracy_faulty", "resources"} <= set(entry)
         faulty = entry["accuracy_faulty"]
-        assert faulty["low"] <= faulty["mean"] <= faulty["high"] and faulty["trials"] == 200
+        assert faulty["low"] <= faulty["mean"] <= faulty["high"]
+        compared = entry is result["best"] or entry in result["baselines"].values()
+        assert faulty["trials"] == 200 if compared else faulty["trials"] in (25, 50, 100, 200)
         assert entry["resources"]["source"] == "estimate"
     assert result["verification"]["equal"] and result["verification"]["samples"] == 360
 

@@ -190,6 +190,37 @@ def test_nothing_feasible_shows_the_nearest_and_what_it_misses(infeasible: dict[
     assert "Requirements met" not in text
 
 
+def test_the_constraint_that_binds_is_named(infeasible: dict[str, Any]) -> None:
+    seen = {"met_by": 0, "alone_missed_by": 3, "best_margin": -0.012}
+    nearest = {**infeasible["nearest"], "binding": "accuracy_faulty", "shortfalls": []}
+    given = {**infeasible, "nearest": nearest, "constraints": {"accuracy_faulty": seen}}
+    text = "The constraint that binds is accuracy under faults: "
+    assert f"{text}no design meets it, the best one misses it by 1.2" in Page(render(given)).text
+    assert "binding is accuracy_faulty: none of 3 designs meets it, the best misses it by 0.012" in outcome_text(given)
+    given["constraints"]["accuracy_faulty"] = {**seen, "met_by": 1}
+    assert f"{text}1 of 3 designs meet it." in Page(render(given)).text
+    assert "binding is accuracy_faulty: 1 of 3 designs meet it" in outcome_text(given)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_front_and_failures_are_listed(result: dict[str, Any]) -> None:
+    one = result["evaluations"][0]
+    point = {"id": 0, "lut": 1234, "dsp": 0, "latency_cycles": 7, "accuracy_faulty": one["accuracy_faulty"]}
+    failed = {"id": 9, "design": one["design"], "reason": "<b>no such layer</b>"}
+    page = render({**result, "front": [point], "failed": [failed]})
+    assert "that no other feasible one beats" in page and "1,234" in page
+    assert "Design 9 could not be evaluated: &lt;b&gt;no such layer&lt;/b&gt;." in page
+    assert "that no other feasible one beats" not in render(result)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_campaigns_of_different_lengths_are_said_to_be(result: dict[str, Any]) -> None:
+    assert "every design is measured over" in render(result)
+    most = result["best"]["accuracy_faulty"]["trials"]
+    result["evaluations"][1]["accuracy_faulty"]["trials"] = 25
+    assert f"designs are measured over 25 to {most} trials" in render(result)
+
+
 @pytest.mark.parametrize("points", [0, 1])
 def test_without_a_curve_its_section_is_left_out(result: dict[str, Any], points: int) -> None:
     # A rate of zero alone cannot stand on a logarithmic axis either.
@@ -330,7 +361,7 @@ def test_import_draws_in_no_plotting_library() -> None:
 def test_a_design_that_missed_the_fresh_campaign_is_named(result: dict[str, Any]) -> None:
     assert "400 trials with seed 4294967297" in render(result)
     result["missed_fresh_campaign"] = [{"id": 3}, {"id": 5}]
-    assert "2 cheaper designs met the requirement in the search but not in this campaign: number 3, 5." in render(
+    assert "2 cheaper designs met the requirement in the search but not in a longer campaign: number 3, 5." in render(
         result
     )
 

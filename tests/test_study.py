@@ -173,6 +173,9 @@ def test_settings(tmp_path: Path) -> None:
         ("accuracy_clean = 0.9", "accuracy_clean = 95", "[requirements] accuracy_clean: found 95, expected at most 1"),
         ("[search]", "[objective]\nlut = 0\ndsp = 0\n[search]", "[objective] found lut = 0 and dsp = 0"),
         ("[search]", "[objective]\nlut = -1\n[search]", "[objective] lut: found -1, expected at least 0"),
+        ("[search]", "[objective]\nlutt = 1\n[search]", "[objective] unknown key 'lutt'; did you mean 'lut'?"),
+        ("[search]", "[objective]\nuram = 1\n[search]", "[objective] unknown key 'uram'"),
+        ("[search]", "[objective]\nscarcest = true\nff = 1\n[search]", "found scarcest = true beside a weight of ff"),
         (
             "[search]",
             "[hardware]\nbackend = 'Quartus'\n[search]",

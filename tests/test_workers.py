@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from stores import kept, numbered, stored
 from test_campaign import INPUTS, LABELS, MODEL, NETWORK, PLAN, campaign
 
-from codesign.campaign import processes
+from codesign.campaign import child
 from codesign.campaign.processes import Processes
 from codesign.campaign.requirement import Status
 from codesign.campaign.shards import Release, release, run_shard
@@ -271,7 +271,7 @@ def test_an_error_of_a_worker_is_that_of_the_campaign(two: Processes) -> None:
 
 
 def test_workers_that_cannot_start_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_PROGRAM", "raise SystemExit(7)")
+    monkeypatch.setattr(child, "_PROGRAM", "raise SystemExit(7)")
     with Processes(1) as workers, pytest.raises(WorkersError, match=r"^trials 0\.\.0 failed .*ended with exit code 7"):
         campaign(5, workers=workers)
 

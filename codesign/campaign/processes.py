@@ -1,21 +1,12 @@
-"""Workers that are processes of this machine.
+"""Workers that are processes of this machine and run a campaign's shards."""
 
-Each is an interpreter of its own with a pipe to this one, so that the death of one is seen at once and costs nothing of
-the others' work, a script needs no `if __name__ == "__main__"`, and a worker ends by itself when its pipe does: also
-when this process is killed. (A ProcessPoolExecutor loses all workers with one, and cannot say which shard did it.)
-"""
-
-import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from codesign.campaign.child import Child
 from codesign.campaign.shards import run_shard
 from codesign.campaign.simulators import open_simulator
 from codesign.campaign.task import Task
@@ -26,14 +17,6 @@ from codesign.files import digest_of
 _POLL_SECONDS = 1.0
 # A campaign's number among those of these workers, the digest of its description, and that.
 _Given: TypeAlias = tuple[int, str, bytes]
-_PROGRAM = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from codesign.campaign.processes import serve
-serve(int(sys.argv[2]))
-"""
-# One thread a worker: the workers are the parallelism.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Processes:
@@ -99,54 +82,27 @@ class Processes:
         return Done(name, shard, *result)
 
 
-class _Worker:
+class _Worker(Child):
     """One process, seen from here."""
 
     def __init__(self) -> None:
-        self.pipe, theirs = Pipe()
-        with theirs:
-            number = theirs.fileno()
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(number)],
-                pass_fds=[number],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # results stand there
-                process_group=0,  # Ctrl-C is for this process alone
-                env={**os.environ, **_ONE_THREAD},
-            )
+        super().__init__(__name__)
         self._campaign = 0
 
     def begin(self, task: _Given) -> None:
         self._campaign = task[0]
-        self._send(task)
+        self.send(task)
 
     def submit(self, shard: range) -> None:
-        self._send(shard)
-
-    def _send(self, what: object) -> None:
-        with suppress(OSError):  # it has ended, which `answer` will say
-            self.pipe.send(what)
+        self.send(shard)
 
     def answer(self) -> tuple[range, Any] | None:
         """A shard and what became of it; None if nobody asks for it any more. Raises EOFError or OSError at its end.
 
         Every answer says what it answers: an interrupt right behind the reading must not make it another shard's.
         """
-        try:
-            campaign, shard, result = self.pipe.recv()
-        except BaseException:
-            self.pipe.close()  # an interrupt in the middle leaves half an answer, behind which nothing can be read
-            raise
+        campaign, shard, result = self.receive()
         return (shard, result) if campaign == self._campaign else None
-
-    def end(self, patience_s: float = 0.0) -> str:
-        """End it, if it does not end by itself, and say how it did."""
-        self.pipe.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience_s)
-        self._process.kill()
-        code = self._process.wait()
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def serve(number: int) -> None:

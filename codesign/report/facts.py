@@ -178,8 +178,29 @@ def faults(result: Document) -> list[str]:
         f"Single bits flip in: {where}.",
         f"They flip {how}; {_LIFETIMES.get(model['lifetime'], model['lifetime'])}.",
         f"A trial is one drawn set of faults, evaluated on all {result['verification']['samples']} test samples; "
-        f"every design is measured over {chosen(result)['accuracy_faulty']['trials']} trials.",
+        f"{_trials(result)}.",
     ]
+
+
+def _trials(result: Document) -> str:
+    most = chosen(result)["accuracy_faulty"]["trials"]
+    least = min(design["accuracy_faulty"]["trials"] for design in result["evaluations"])
+    if least == most:
+        return f"every design is measured over {most} trials"
+    return (
+        f"designs are measured over {least} to {most} trials, no more than it takes to tell whether they meet the "
+        f"requirement, and those of the comparison over {most}"
+    )
+
+
+def binding(result: Document) -> str:
+    """Which constraint keeps most designs from being feasible."""
+    name = chosen(result)["binding"]
+    seen, total = result["constraints"][name], len(result["evaluations"])
+    if seen["met_by"]:
+        return f"The constraint that binds is {_label(name)}: {seen['met_by']} of {total} designs meet it."
+    shortfall = _shortfall(name, seen["best_margin"])
+    return f"The constraint that binds is {_label(name)}: no design meets it, the best one misses it by {shortfall}."
 
 
 def fault_load(result: Document) -> str:

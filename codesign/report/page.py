@@ -85,6 +85,7 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(
         setting=facts.setting,
         words=facts.words,
+        binding=facts.binding,
         faults=facts.faults,
         fault_load=facts.fault_load,
         protection_luts=facts.protection_luts,

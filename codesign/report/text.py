@@ -1,5 +1,6 @@
 """Results as plain text for the terminal."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,8 @@ def outcome_text(result: dict[str, Any]) -> str:
         missed = ", ".join(f"{name} by {-margins[name]:.4g}" if name in margins else name for name in chosen["broken"])
         lines = [f"no design meets the requirements; nearest is number {chosen['id']}, which misses {missed}"]
         lines += [f"  {line}" for line in chosen["shortfalls"]]
+        lines += _binding(result)
+    lines += _failures(result)
     lines += [
         _row("", ("LUT", "DSP", "cycles", "accuracy", "under faults")),
         _row("chosen", _figures(chosen)),
@@ -104,7 +107,32 @@ def outcome_text(result: dict[str, Any]) -> str:
         lines.append(f"{metric} of the chosen design {chosen['metric_clean']:.4f}, under faults {span}")
     if chosen["protection_share"] is not None:
         lines.append(f"protection costs {chosen['protection_share']:.1%} of the LUTs that full TMR adds (estimate)")
+    if "lut" in (mapped := result.get("mapped", {})):
+        lines.append(f"mapped by {mapped['tool_version']}: {mapped['lut']} LUT, {mapped['ff']} FF, {mapped['dsp']} DSP")
+    elif mapped:
+        lines.append(f"not mapped: {mapped['unavailable']}")
     return "\n".join(lines) + "\n"
+
+
+def _binding(result: dict[str, Any]) -> list[str]:
+    """Which constraint keeps most designs out."""
+    name = result["nearest"].get("binding")  # runs of earlier versions have none
+    if name is None:
+        return []
+    seen, total = result["constraints"][name], len(result["evaluations"])
+    if seen["met_by"] == 0:
+        return [
+            f"  binding is {name}: none of {total} designs meets it, the best misses it by {-seen['best_margin']:.4g}"
+        ]
+    return [f"  binding is {name}: {seen['met_by']} of {total} designs meet it"]
+
+
+def _failures(result: dict[str, Any]) -> list[str]:
+    reasons = Counter(failure["reason"] for failure in result.get("failed", ()))
+    return [
+        f"{count} design{'s' if count > 1 else ''} could not be evaluated: {reason}"
+        for reason, count in reasons.items()
+    ]
 
 
 def _row(name: str, cells: tuple[Any, ...]) -> str:

@@ -1,11 +1,10 @@
-"""One design in, its figures out: train (or take from the cache), protect, cost, attack."""
+"""One design in, its figures out: train (or take from the cache), protect, cost, attack in stages."""
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from codesign.board.boards import Board, load_board
 from codesign.campaign.merit import Merit, merit_of
@@ -13,163 +12,71 @@ from codesign.campaign.result import CampaignResult
 from codesign.campaign.run import run_campaign
 from codesign.campaign.statistics import Interval
 from codesign.campaign.store import Store
-from codesign.codes import Code
+from codesign.campaign.workers import Workers
+from codesign.errors import ConfigError
 from codesign.faults import FaultModel, Lifetime, Target
-from codesign.fixed import Ints
 from codesign.network import Network
-from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, selective_plan
+from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
+from codesign.search.evaluation import Evaluation
+from codesign.search.objective import cost_of
+from codesign.search.problem import Known
+from codesign.search.protect import Protector
+from codesign.search.stages import Look, Staged, looks, measure
 from codesign.study import Design, Study
 from codesign.train.builder import Data, Quantisation, data
 from codesign.train.training import TrainedNetwork, train
-from codesign.vulnerability import BudgetSelection, Scores, bit_scores, neuron_scores
 
 # Studies' seeds have 32 bits, so no study shares a fresh campaign's faults with another's evaluations.
 _FRESH_SEED = 2**32
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A design's figures. A constraint holds when its margin is not negative."""
-
-    design: Design
-    network: str
-    plan: str
-    accuracy_clean: float
-    accuracy_faulty: Interval
-    sdc1: Interval
-    trials: int
-    resources: ResourceReport
-    lut_by_cause: dict[str, int]
-    cost: float
-    margins: dict[str, float]
-    seconds: float
-
-    @property
-    def feasible(self) -> bool:
-        return all(margin >= 0 for margin in self.margins.values())
-
-    @property
-    def violation(self) -> float:
-        """Sum of what is missing, each constraint in its own unit (shares of one)."""
-        return sum(-margin for margin in self.margins.values() if margin < 0)
-
-    @property
-    def broken(self) -> list[str]:
-        """Names of the constraints that do not hold."""
-        return [name for name, margin in self.margins.items() if margin < 0]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "design": self.design.to_json(),
-            "feasible": self.feasible,
-            "network": self.network,
-            "plan": self.plan,
-            "accuracy_clean": self.accuracy_clean,
-            "accuracy_faulty": {**self.accuracy_faulty.to_json(), "trials": self.trials},
-            "sdc1": self.sdc1.to_json(),
-            "resources": self.resources.to_json(),
-            "lut_by_cause": self.lut_by_cause,
-            "cost": self.cost,
-            "margins": self.margins,
-            "seconds": self.seconds,
-        }
-
-    @classmethod
-    def from_json(cls, given: dict[str, Any]) -> "Evaluation":
-        faulty = dict(given["accuracy_faulty"])
-        trials = faulty.pop("trials")
-        return cls(
-            design=Design.from_json(given["design"]),
-            network=given["network"],
-            plan=given["plan"],
-            accuracy_clean=given["accuracy_clean"],
-            accuracy_faulty=Interval(**faulty),
-            sdc1=Interval(**given["sdc1"]),
-            trials=trials,
-            resources=ResourceReport.from_json(given["resources"]),
-            lut_by_cause=given["lut_by_cause"],
-            cost=given["cost"],
-            margins=given["margins"],
-            seconds=given["seconds"],
-        )
+# A fresh campaign has up to so many times the study's trials, and is looked at from half of that on.
+FRESH_TIMES = 4
 
 
 class Evaluator:
-    """Evaluates designs of a study; networks, scores and finished trial batches are kept."""
+    """Evaluates designs of a study; networks, scores and finished trial batches are kept.
 
-    def __init__(self, study: Study, store: Store) -> None:
+    `threads` and `workers` are those of `run_campaign`.
+    """
+
+    def __init__(
+        self, study: Study, store: Store, *, threads: int | None = None, workers: Workers | None = None
+    ) -> None:
         self.study = study
         self.store = store
         self.board: Board = load_board(study.hardware.board)
         self.data: Data = data(study)
-        self._scores: dict[tuple[str, str], Scores] = {}
-        self._selections: dict[tuple[str, str, LayerPlan], BudgetSelection] = {}
-        self._trained: dict[Quantisation, TrainedNetwork] = {}
+        self._threads, self._workers = threads, workers
+        self._protector = Protector(self.data, study.seed, self._plan_cost)
+        self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
 
     def trained(self, design: Design) -> TrainedNetwork:
-        """The design's network, trained at most once."""
-        asked = Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
+        """The design's network, trained at most once. Raises ConfigError where that is not possible, at once again."""
+        asked = quantisation_of(design)
         if asked not in self._trained:
-            self._trained[asked] = train(self.study, **vars(asked))
-        return self._trained[asked]
+            try:
+                self._trained[asked] = train(self.study, **vars(asked))
+            except ConfigError as error:
+                self._trained[asked] = error
+        if isinstance(found := self._trained[asked], ConfigError):
+            raise found
+        return found
 
     def network(self, design: Design) -> Network:
         """The design's network, trained at most once, with its reuse factor."""
         return self.trained(design).network.with_reuse(design.reuse_factor)
 
     def plan(self, network: Network, design: Design) -> ProtectionPlan:
-        """The design's protection: important neurons, or the bits worth most for its budget.
-
-        Both are chosen by the design's score on the training set.
-        """
-        like = LayerPlan(
-            layer="",
-            hardened_bits=(),
-            mechanism=Mechanism(design.mechanism),
-            scope=Scope(design.hardened_scope),
-            dot_size=design.dot_size,
-            parameters=Code(design.parameters),
-        )
-        if design.protection_budget > 0:
-            selection = self._selection(network, design.importance_score, like)
-            return selection.plan(design.protection_budget * selection.full_cost, design.importance_scope)
-        return selective_plan(
-            network,
-            self._neuron_scores(network, design.importance_score),
-            design.important_fraction,
-            design.hardened_bits_important,
-            design.hardened_bits_normal,
-            design.importance_scope,
-            like,
-        )
-
-    def _neuron_scores(self, network: Network, score: str) -> Scores:
-        key = network.digest, score
-        if key not in self._scores:
-            self._scores[key] = neuron_scores(network, *self._calibration(network), score, self.study.seed)
-        return self._scores[key]
-
-    def _selection(self, network: Network, score: str, like: LayerPlan) -> BudgetSelection:
-        key = network.digest, score, like
-        if key not in self._selections:
-            rates = bit_scores(network, *self._calibration(network), score, self.study.seed)
-            cost = partial(self._plan_cost, network)
-            self._selections[key] = BudgetSelection(network, rates, cost, like)
-        return self._selections[key]
-
-    def _calibration(self, network: Network) -> tuple[Ints, Ints]:
-        """Raw inputs and labels of the training set."""
-        return network.quantise_inputs(self.data.train_inputs), self.data.train_labels
+        """The design's protection."""
+        return self._protector.plan(network, design)
 
     def _plan_cost(self, network: Network, plan: ProtectionPlan) -> float:
-        return self._cost(estimate(network, plan, clock_ns=self.study.hardware.clock_ns).report)
+        return self.cost(estimate(network, plan, clock_ns=self.study.hardware.clock_ns).report)
 
-    def _cost(self, report: ResourceReport) -> float:
+    def cost(self, report: ResourceReport) -> float:
         """What the study's objective makes of an estimate."""
-        assert report.lut is not None and report.dsp is not None  # the estimate always says
-        return self.study.objective.lut * report.lut + self.study.objective.dsp * report.dsp
+        return cost_of(report, self.study.objective, self.board)
 
     def protected(self, design: Design) -> tuple[Network, ProtectionPlan]:
         """What the design becomes."""
@@ -181,15 +88,25 @@ class Evaluator:
         network, plan = self.protected(design)
         return network.digest, plan.digest, *design.structure
 
+    def known(self, design: Design) -> Known:
+        """What is exact of a design; its network is trained if it has to be."""
+        report = self._estimate(design, *self.protected(design))[0]
+        return Known(self.cost(report), self._exact_margins(self.trained(design).accuracy_clean, report))
+
     def fault_model(self, ber: float | None = None) -> FaultModel:
         """The study's faults, or the same at another bit error rate."""
         return fault_model(self.study, ber)
 
-    def fresh_campaign(self, network: Network, plan: ProtectionPlan) -> CampaignResult:
-        """Twice the study's trials with faults that no evaluation has seen (another seed)."""
-        model = self.fault_model()
-        fresh = replace(model, seed=model.seed + _FRESH_SEED)
-        return self.campaign(network, plan, fresh, trials=2 * self.study.faults.trials)
+    @property
+    def fresh_seed(self) -> int:
+        """The seed of fresh campaigns."""
+        return self.study.seed + _FRESH_SEED
+
+    def fresh_campaign(self, network: Network, plan: ProtectionPlan, confidence: float) -> Staged[CampaignResult]:
+        """Several times the study's trials, with faults that no evaluation has seen (another seed)."""
+        fresh = replace(self.fault_model(), seed=self.fresh_seed)
+        trials = FRESH_TIMES * self.study.faults.trials
+        return self._staged(network, plan, fresh, looks(trials, confidence, least=trials // 2), confidence)
 
     def campaign(
         self,
@@ -210,7 +127,23 @@ class Evaluator:
             confidence=self.study.faults.confidence,
             store=self.store,
             progress=progress,
+            threads=self._threads,
+            workers=self._workers,
         )
+
+    def _staged(
+        self,
+        network: Network,
+        plan: ProtectionPlan,
+        model: FaultModel,
+        views: tuple[Look, ...],
+        confidence: float,
+        progress: Callable[[int], None] | None = None,
+    ) -> Staged[CampaignResult]:
+        def attack(trials: int) -> CampaignResult:
+            return self.campaign(network, plan, model, progress, trials)
+
+        return measure(attack, self.study.requirements.accuracy_faulty, confidence, views)
 
     def merit(self, network: Network, plan: ProtectionPlan) -> Merit:
         """The study's metric without faults and under its faults."""
@@ -219,37 +152,60 @@ class Evaluator:
         samples = self.data.test_inputs, self.data.test_labels
         return merit_of(self.study.model.metric, result, network, plan, model, *samples)
 
-    def evaluate(self, design: Design, progress: Callable[[int], None] | None = None) -> Evaluation:
-        """All figures of one design."""
-        start = time.perf_counter()
-        clean = self.trained(design).accuracy_clean
-        network, plan = self.protected(design)
-        policy = EstimatePolicy.of(*design.structure)
-        cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
-        result = self.campaign(network, plan, self.fault_model(), progress)
-        report = cost.report
+    def evaluate(
+        self, design: Design, progress: Callable[[int], None] | None = None, *, every_trial: bool = False
+    ) -> Evaluation:
+        """All figures of one design.
+
+        The campaign is short where another constraint is broken, and otherwise ends as soon as it says whether the
+        requirement is met; with `every_trial` it has all of the study's trials.
+        """
+        spent: dict[str, float] = {}
+        with _timed(spent, "training"):
+            clean = self.trained(design).accuracy_clean
+        with _timed(spent, "estimate"):
+            network, plan = self.protected(design)
+            report, causes = self._estimate(design, network, plan)
+            margins = self._exact_margins(clean, report)
+        with _timed(spent, "campaigns"):
+            faults = self.study.faults
+            views = looks(faults.trials, faults.confidence)
+            if every_trial:
+                views = views[-1:]
+            elif min(margins.values()) < 0:
+                views = views[:1]
+            found = self._staged(network, plan, self.fault_model(), views, faults.confidence, progress)
+        faulty = found.interval("accuracy")
         return Evaluation(
             design=design,
             network=network.digest,
             plan=plan.digest,
             accuracy_clean=clean,
-            accuracy_faulty=result.accuracy,
-            sdc1=result.sdc1,
-            trials=result.trials,
+            accuracy_faulty=faulty,
+            sdc1=found.interval("sdc1"),
+            trials=found.measured.trials,
             resources=report,
-            lut_by_cause=cost.lut_by_cause,
-            cost=self._cost(report),
-            margins=self._margins(clean, result.accuracy, report),
-            seconds=time.perf_counter() - start,
+            lut_by_cause=causes,
+            cost=self.cost(report),
+            margins=self._margins(margins, faulty),
+            seconds=sum(spent.values()),
+            stages=found.stages,
+            seconds_by_stage=spent,
         )
 
-    def _margins(self, clean: float, faulty: Interval, report: ResourceReport) -> dict[str, float]:
+    def _estimate(
+        self, design: Design, network: Network, plan: ProtectionPlan
+    ) -> tuple[ResourceReport, dict[str, int]]:
+        policy = EstimatePolicy.of(*design.structure)
+        found = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
+        return found.report, found.lut_by_cause
+
+    def _exact_margins(self, clean: float, report: ResourceReport) -> dict[str, float]:
+        """Of every constraint that needs no campaign."""
         wanted = self.study.requirements
         margins: dict[str, float] = {}
         if wanted.accuracy_clean is not None:
             margins["accuracy_clean"] = clean - wanted.accuracy_clean
-        if wanted.accuracy_faulty is not None:
-            margins["accuracy_faulty"] = faulty.low - wanted.accuracy_faulty
         if wanted.latency_cycles is not None:
             assert report.latency_cycles is not None
             margins["latency_cycles"] = 1.0 - report.latency_cycles / wanted.latency_cycles
@@ -258,8 +214,29 @@ class Evaluator:
         margins["capacity"] = min(
             1.0 - used[name] / there[name] if there[name] else math.copysign(1.0, -used[name]) for name in there
         )
+        return margins
+
+    def _margins(self, exact: dict[str, float], faulty: Interval) -> dict[str, float]:
+        margins, wanted = dict(exact), self.study.requirements.accuracy_faulty
+        if wanted is not None:
+            margins["accuracy_faulty"] = faulty.low - wanted
         # In the order that JSON gives them back: a search that goes on sums and lists them alike.
         return dict(sorted(margins.items()))
+
+
+def quantisation_of(design: Design) -> Quantisation:
+    """What decides the design's network before its protection."""
+    return Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
+
+
+@contextmanager
+def _timed(spent: dict[str, float], stage: str) -> Iterator[None]:
+    """Add what the block takes, in seconds."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent[stage] = spent.get(stage, 0.0) + time.perf_counter() - start
 
 
 def fault_model(study: Study, ber: float | None = None) -> FaultModel:

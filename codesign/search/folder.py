@@ -15,7 +15,7 @@ from codesign.protection import ProtectionPlan
 from codesign.study import Study
 
 # Raise it when designs, their plans or their figures come out otherwise than before: old runs cannot be continued.
-RECIPE = 5
+RECIPE = 6
 _NOT_COUNTED = ("search.evaluations", "faults.curve", "model.metric", "model.allow_custom_code")
 _NEEDED = ("best", "nearest", "baselines", "evaluations", "hardware")
 

@@ -2,47 +2,87 @@
 
 import importlib.metadata
 import platform
-import shutil
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from codesign import __version__
 from codesign.campaign.store import Store
-from codesign.campaign.verify import MISMATCHES, verify
-from codesign.errors import MismatchError
+from codesign.campaign.workers import Workers
+from codesign.errors import ConfigError
 from codesign.files import locked, write_atomically
 from codesign.fixed import MAX_WIDTH
-from codesign.hls.csim import CsimSimulator
-from codesign.hls.project import ProjectOptions, write_project
-from codesign.network import Network, forward
 from codesign.progress import bar, say
-from codesign.protection import ProtectionPlan
-from codesign.search.evaluate import Evaluation, Evaluator
+from codesign.search import proof, summary
+from codesign.search.attempt import DesignWorkers, attempt
+from codesign.search.choice import Choice, choose
+from codesign.search.evaluate import Evaluator
+from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
-from codesign.search.propose import Proposer, rank
+from codesign.search.front import front
+from codesign.search.loop import Here, Loop, Workplace
+from codesign.search.problem import Problem, Searcher
+from codesign.search.propose import Proposer
+from codesign.search.seen import SeenNetworks
+from codesign.search.stages import Staged
 from codesign.study import Design, Study
-from codesign.vulnerability import bit_vulnerability
 
-VERIFIED_TRIALS = 5
 _VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
+# What the store calls them.
+_KINDS: dict[str, type[Evaluation] | type[Failure]] = {"design": Evaluation, "failed": Failure}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """The result document and whether the requirements are met."""
 
     result: dict[str, Any]
     feasible: bool
 
 
-def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) -> Outcome:
+@dataclass(frozen=True)
+class Means:
+    """What a search may use: so many processes that evaluate designs, or `cluster` for the trials of each design.
+
+    With `synthesise` the winner is mapped by Yosys.
+    """
+
+    workers: int = 1
+    cluster: Workers | None = None
+    synthesise: bool = False
+
+
+_ALONE = Means()
+
+
+@dataclass
+class _Run:
+    """One session of a search in its folder."""
+
+    study: Study
+    folder: RunFolder
+    store: Store
+    evaluator: Evaluator
+    means: Means
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = time.perf_counter() - start
+
+
+def optimise(study: Study, folder: RunFolder, evaluations: int | None = None, means: Means = _ALONE) -> Result:
     """Run or continue a search until `evaluations` designs (default: the study's) are evaluated.
 
     Whatever was finished before in this folder is used and not done again. Raises StoreError when the
-    folder belongs to another study.
+    folder belongs to another study, ConfigError where one design after the other cannot be evaluated.
     """
     start = time.perf_counter()
     budget = evaluations or study.search.evaluations
@@ -50,14 +90,13 @@ def optimise(study: Study, folder: RunFolder, evaluations: int | None = None) ->
     with locked(folder.path / ".lock", hint, wait=False), Store(folder.store, identity(study)) as store:
         try:
             _keep_study(study, folder)
-            evaluator = Evaluator(study, store)
-            history = _search(study, folder, store, evaluator, budget)
-            result = _conclude(study, folder, evaluator, history)
+            run = _Run(study, folder, store, Evaluator(study, store, workers=means.cluster), means)
+            result = _conclude(run, _search(run, budget))
         finally:
             seconds = store.spent_seconds(add=time.perf_counter() - start)
     result["seconds"] = seconds
     folder.write_result(result)
-    return Outcome(result, result["best"] is not None)
+    return Result(result, result["best"] is not None)
 
 
 def _keep_study(study: Study, folder: RunFolder) -> None:
@@ -67,107 +106,174 @@ def _keep_study(study: Study, folder: RunFolder) -> None:
         write_atomically(folder.path / "study" / study.model.file, study.model_source)
 
 
-def _search(study: Study, folder: RunFolder, store: Store, evaluator: Evaluator, budget: int) -> list[Evaluation]:
-    history = [Evaluation.from_json(document) for document in store.evaluations("design")][:budget]
-    if history:
-        say(f"continuing after {len(history)} of {budget} evaluations in {folder.path}")
-    proposer = Proposer(study)
-    with bar("evaluations", budget) as advance:
-        while len(history) < budget:
-            advance(len(history))
-            design = proposer.propose(history, evaluator.signature)
-            if design is None:
-                say(f"no design is left that is not evaluated ({len(history)})")
-                break
-            evaluation = evaluator.evaluate(design)
-            folder.keep(*evaluator.protected(design))
-            store.add_evaluation("design", len(history), evaluation.to_json())
-            say(f"design {len(history):3d}  {describe(evaluation)}")
-            history.append(evaluation)
-    return history
+def _search(run: _Run, budget: int) -> dict[int, Outcome]:
+    finished = {
+        document["id"]: kind.from_json(document)
+        for name, kind in _KINDS.items()
+        for document in run.store.evaluations(name)
+        if document["id"] < budget
+    }
+    if finished:
+        say(f"continuing after {len(finished)} of {budget} evaluations in {run.folder.path}")
+    with bar("evaluations", budget) as advance, _workplace(run) as workplace:
+        journal = _Journal(run.store, dict(finished))
+        advance(len(finished))
+
+        def keep(number: int, outcome: Outcome) -> None:
+            journal.keep(number, outcome)
+            say(f"design {number:3d}  {describe(outcome)}")
+            advance(len(journal.outcomes))
+
+        loop = Loop(searcher_of(run.study), partial(SeenNetworks, run.evaluator), workplace, keep)
+        found = loop.run(budget, finished)
+    if len(found) < budget:
+        say(f"no design is left that is not evaluated ({len(found)})")
+    return found
 
 
-def _built(folder: RunFolder, evaluator: Evaluator, evaluation: Evaluation) -> tuple[Network, ProtectionPlan]:
-    """The very network and plan of an evaluation; files that are gone from the folder are made again."""
-    if not folder.holds(evaluation.network, evaluation.plan):
-        folder.keep(*evaluator.protected(evaluation.design))
-    return folder.load(evaluation.network, evaluation.plan)
+@dataclass(frozen=True)
+class _Journal:
+    """Outcomes of a search, in the store from the first evaluation on.
+
+    Until then failures are not kept: a store that holds nothing belongs to nobody, and who has to mend the builder can
+    go on in the same folder.
+    """
+
+    store: Store
+    outcomes: dict[int, Outcome]
+
+    def keep(self, number: int, outcome: Outcome) -> None:
+        begun = any(isinstance(other, Evaluation) for other in self.outcomes.values())
+        self.outcomes[number] = outcome
+        if begun:
+            self._write(number)
+        elif isinstance(outcome, Evaluation):
+            for each in sorted(self.outcomes):
+                self._write(each)
+
+    def _write(self, number: int) -> None:
+        outcome = self.outcomes[number]
+        kind = next(name for name, type_ in _KINDS.items() if isinstance(outcome, type_))
+        self.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
 
 
-def describe(evaluation: Evaluation) -> str:
+@dataclass(frozen=True)
+class _Asking:
+    """The present proposer as a searcher."""
+
+    study: Study
+
+    def ask(self, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> Design | None:
+        return Proposer(self.study).propose(list(history), pending, problem.signature)
+
+
+def searcher_of(study: Study) -> Searcher:
+    """The study's searcher."""
+    return _Asking(study)
+
+
+def _workplace(run: _Run) -> AbstractContextManager[Workplace]:
+    if run.means.workers > 1:
+        return DesignWorkers(run.study, run.folder, run.means.workers)
+    return nullcontext(Here(partial(attempt, run.evaluator, run.folder)))
+
+
+def describe(outcome: Outcome) -> str:
     """One line on a design for people."""
-    design, faulty = evaluation.design, evaluation.accuracy_faulty
-    verdict = "feasible" if evaluation.feasible else f"misses {', '.join(evaluation.broken)}"
+    if isinstance(outcome, Failure):
+        return f"failed: {outcome.reason}"
+    design, faulty = outcome.design, outcome.accuracy_faulty
+    verdict = "feasible" if outcome.feasible else f"misses {', '.join(outcome.broken)}"
     hardened = f"{design.hardened_bits_important:2d}/{design.hardened_bits_normal:2d}"
     split = f"{design.important_fraction:4.0%} important, hardened {hardened}"
     return (
         f"{design.weight_bits} bit, "
         f"{f'{design.protection_budget:.1%} of full protection' if design.protection_budget else split}: "
-        f"{evaluation.resources.lut:7d} LUT {evaluation.resources.dsp:4d} DSP, accuracy under faults "
+        f"{outcome.resources.lut:7d} LUT {outcome.resources.dsp:4d} DSP, accuracy under faults "
         f"{faulty.mean:.4f} [{faulty.low:.4f}, {faulty.high:.4f}]  {verdict}"
     )
 
 
-def _conclude(study: Study, folder: RunFolder, evaluator: Evaluator, history: list[Evaluation]) -> dict[str, Any]:
+def _conclude(run: _Run, outcomes: dict[int, Outcome]) -> dict[str, Any]:
     """The result document: the best design, its baselines, its proof, and its curve."""
-    named = [{"id": i, **evaluation.to_json()} for i, evaluation in enumerate(history)]
-    number, fresh, missed = _choose(folder, evaluator, history)
-    chosen = history[number]
-    baselines = {name: evaluator.evaluate(_baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
-    for baseline in baselines.values():
-        folder.keep(*evaluator.protected(baseline.design))
-    merit = {name: evaluator.merit(*evaluator.protected(one.design)).to_json() for name, one in baselines.items()}
-    of_chosen = evaluator.merit(*_built(folder, evaluator, chosen)).to_json()
-    best = {**named[number], **of_chosen, "protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
+    study, folder, evaluator = run.study, run.folder, run.evaluator
+    found = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Evaluation)}
+    failed = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Failure)}
+    if not found:
+        raise ConfigError(f"none of {len(failed)} designs could be evaluated: {next(iter(failed.values())).reason}")
+    numbers, history = list(found), list(found.values())
+    with run.timed("choice"):
+        choice = _choose(run, history)
+    chosen, number = choice.evaluation, numbers[choice.index]
+    with run.timed("baselines"):
+        baselines = {name: _evaluated(run, _baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
+        merit = {name: evaluator.merit(*evaluator.protected(one.design)).to_json() for name, one in baselines.items()}
+        of_chosen = evaluator.merit(*proof.built(folder, evaluator, chosen)).to_json()
+    best = {"id": number, **chosen.to_json(), **of_chosen}
+    fresh = {**choice.fresh, "seed": evaluator.fresh_seed} if choice.fresh else None
+    best |= {"protection_share": _share(chosen, baselines), "fresh_campaign": fresh}
     say("proving the design: HLS project, C-simulation, replayed trials")
-    verification = _prove(study, folder, evaluator, chosen)
+    with run.timed("proof"):
+        verification = proof.prove(folder, evaluator, chosen)
+    with run.timed("curve"):
+        curve = proof.curves(folder, evaluator, {"chosen": chosen, **baselines})
+        layers = proof.layers(evaluator, *proof.built(folder, evaluator, chosen))
     return {
         "study": study.name,
         "seed": study.seed,
         "requirements": study.requirements.model_dump(),
         "faults": study.faults.model_dump(mode="json"),
         "hardware": {**study.hardware.model_dump(), "capacity": vars(evaluator.board)},
-        "best": best if fresh else None,
-        "nearest": None if fresh else {**best, **_missing(evaluator, chosen)},
-        "missed_fresh_campaign": missed,
+        "best": best if choice.fresh else None,
+        "nearest": None if choice.fresh else {**best, **_missing(evaluator, chosen, found)},
+        "missed_fresh_campaign": [{"id": numbers[miss.pop("index")], **miss} for miss in choice.missed],
         "baselines": {name: {**evaluation.to_json(), **merit[name]} for name, evaluation in baselines.items()},
-        "evaluations": named,
+        "evaluations": [{"id": number, **evaluation.to_json()} for number, evaluation in found.items()],
+        "failed": [{"id": number, **failure.to_json()} for number, failure in failed.items()],
+        "constraints": summary.constraints(history),
+        "front": front(found),
+        "trials": summary.trials(history, study.faults.trials),
         "verification": verification,
-        "curve": _curves(study, folder, evaluator, {"chosen": chosen, **baselines}),
-        "layers": _layers(study, evaluator, *_built(folder, evaluator, chosen)),
+        "curve": curve,
+        "layers": layers,
+        **_mapped(run, chosen),
+        "seconds_by_stage": {**summary.seconds(history), **run.seconds},
         "versions": _versions(),
     }
 
 
-def _missing(evaluator: Evaluator, nearest: Evaluation) -> dict[str, Any]:
-    """What the nearest design lacks: the constraints that it breaks, and what the board has too little of."""
-    broken = nearest.broken or ["accuracy_faulty in a fresh campaign"]
-    return {"broken": broken, "shortfalls": evaluator.board.shortfalls(nearest.resources)}
+def _mapped(run: _Run, chosen: Evaluation) -> dict[str, Any]:
+    if not run.means.synthesise:
+        return {}
+    with run.timed("synthesis"):
+        return {"mapped": proof.mapped(run.evaluator, chosen, *proof.built(run.folder, run.evaluator, chosen))}
 
 
-def _choose(
-    folder: RunFolder, evaluator: Evaluator, history: list[Evaluation]
-) -> tuple[int, dict[str, Any] | None, list[dict[str, Any]]]:
-    """The cheapest design that also holds in a fresh campaign, and those that were cheaper but did not.
+def _choose(run: _Run, history: list[Evaluation]) -> Choice:
+    def long(candidate: Evaluation) -> Evaluation:
+        return _evaluated(run, candidate.design)
 
-    The cheapest of many designs that passed was lucky more often than not. So it has to pass again on
-    twice the trials with faults that the search has not seen; otherwise the next one is tried. Without
-    such a design the nearest one is given, and no campaign.
-    """
-    order = sorted(range(len(history)), key=lambda i: rank(history[i]))
-    missed: list[dict[str, Any]] = []
-    for number in order:
-        if not history[number].feasible:
-            break
-        network, plan = _built(folder, evaluator, history[number])
-        fresh = evaluator.fresh_campaign(network, plan)
-        document = {**fresh.accuracy.to_json(), "trials": fresh.trials, "seed": fresh.seed}
-        wanted = evaluator.study.requirements.accuracy_faulty
-        if wanted is None or fresh.accuracy.low >= wanted:
-            return number, document, missed
-        say(f"design {number} misses {wanted:g} in a fresh campaign ({fresh.accuracy.low:.4f}): the next one is tried")
-        missed.append({"id": number, **document})
-    return order[0], None, missed
+    def fresh(candidate: Evaluation, confidence: float) -> Staged[Any]:
+        return run.evaluator.fresh_campaign(*proof.built(run.folder, run.evaluator, candidate), confidence)
+
+    return choose(history, run.study.requirements.accuracy_faulty, run.study.faults.confidence, long, fresh)
+
+
+def _evaluated(run: _Run, design: Design) -> Evaluation:
+    """With all of the study's trials."""
+    found = run.evaluator.evaluate(design, every_trial=True)
+    run.folder.keep(*run.evaluator.protected(design))
+    return found
+
+
+def _missing(evaluator: Evaluator, chosen: Evaluation, found: dict[int, Evaluation]) -> dict[str, Any]:
+    """What the nearest design lacks, what the board has too little of, which constraint binds, and who is near too."""
+    return {
+        "broken": chosen.broken or ["accuracy_faulty in a fresh campaign"],
+        "shortfalls": evaluator.board.shortfalls(chosen.resources),
+        "binding": summary.binding(list(found.values())),
+        "next": summary.nearest(found),
+    }
 
 
 def _versions() -> dict[str, str]:
@@ -187,68 +293,3 @@ def _share(chosen: Evaluation, baselines: dict[str, Evaluation]) -> float | None
     plain, full = baselines["unprotected"].resources.lut, baselines["full_tmr"].resources.lut
     assert plain is not None and full is not None and chosen.resources.lut is not None
     return (chosen.resources.lut - plain) / (full - plain) if full > plain else None
-
-
-def _prove(study: Study, folder: RunFolder, evaluator: Evaluator, chosen: Evaluation) -> dict[str, Any]:
-    """Write the project, compile it, and demand its integers: fault-free on all samples, and under trials."""
-    network, plan = _built(folder, evaluator, chosen)
-    raw = network.quantise_inputs(evaluator.data.test_inputs)
-    options = ProjectOptions(
-        study.hardware.backend,
-        evaluator.board.part,
-        study.hardware.clock_ns,
-        study.hardware.io_type,
-        *chosen.design.structure,
-    )
-    plan.save(folder.path / "best" / "plan.json", network)
-    folder.keep_samples(raw)
-    for left_behind in folder.project.parent.glob(f".{folder.project.name}.*"):  # by a process that was killed
-        shutil.rmtree(left_behind, ignore_errors=True)
-    project = write_project(network, plan, folder.project, options, bench_inputs=raw)
-    csim = CsimSimulator(project, raw)
-    if not np.array_equal(csim.golden, forward(network, raw)[-1]):
-        raise MismatchError(f"the C-simulation of {folder.project} and the network differ without any fault")
-    model = evaluator.fault_model()
-    found = evaluator.campaign(network, plan, model)
-    labels = evaluator.data.test_labels
-    with bar("replayed trials", VERIFIED_TRIALS) as advance:
-        found = verify(
-            *(found, network, plan, model, raw, labels, VERIFIED_TRIALS),
-            csim=csim,
-            mismatches=folder.path / MISMATCHES,
-            progress=advance,
-        )
-    return {"simulators": ["engine", "csim"], "samples": len(raw), "trials": list(found.verified), "equal": True}
-
-
-def _curves(study: Study, folder: RunFolder, evaluator: Evaluator, designs: dict[str, Evaluation]) -> dict[str, Any]:
-    """Accuracy with its interval at each BER of the study's `curve`, for the chosen design and the baselines."""
-    rates = study.faults.curve
-    if not rates:
-        return {}
-    curves: dict[str, Any] = {"ber": list(rates)}
-    with bar("accuracy against BER", len(designs) * len(rates)) as advance:
-        for done, (name, evaluation) in enumerate(designs.items()):
-            network, plan = _built(folder, evaluator, evaluation)
-            points = []
-            for step, ber in enumerate(rates):
-                advance(done * len(rates) + step)
-                result = evaluator.campaign(network, plan, evaluator.fault_model(ber))
-                points.append(result.accuracy.to_json())
-            curves[name] = points
-    return curves
-
-
-def _layers(study: Study, evaluator: Evaluator, network: Network, plan: ProtectionPlan) -> list[dict[str, Any]]:
-    """Protection of each computing layer: what the plan hardens in it, and what a flip of each bit does without it."""
-    rates = bit_vulnerability(network, network.quantise_inputs(evaluator.data.test_inputs), seed=study.seed)
-    return [
-        {
-            "name": layer.name,
-            "shape": [layer.n_in, layer.n_out],
-            "accumulator_bits": layer.acc.width,
-            "hardened_bits": plan.hardened(layer).tolist(),
-            "sdc1_by_neuron_and_bit": rates[layer.name].round(4).tolist(),
-        }
-        for _, layer in network.compute_layers()
-    ]

@@ -4,12 +4,12 @@ A proposal depends on the study, its number and the finished evaluations only. S
 killed goes on as if nothing had happened, and the same seed gives the same search.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import numpy as np
 from scipy.special import ndtri
 
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation, rank
 from codesign.search.space import Point, Space
 from codesign.search.surrogate import Floats, Observed, Surrogate, constrained_improvement
 from codesign.study import Design, Study
@@ -28,28 +28,31 @@ class Proposer:
         self.initial = study.search.initial
         self._starting = self.space.starting(study.search.initial, study.seed)
 
-    def propose(self, history: list[Evaluation], signature: Callable[[Design], Hashable]) -> Design | None:
-        """The most promising design that becomes another accelerator than all before, or None.
+    def propose(
+        self, history: list[Evaluation], pending: Sequence[Design], signature: Callable[[Design], Hashable]
+    ) -> Design | None:
+        """The most promising design that becomes another accelerator than all before and those `pending`, or None.
 
         `signature` tells accelerators apart: many points of the space mean the same hardware.
         """
-        seen = {(e.network, e.plan, *e.design.structure) for e in history}
-        for point in self._ordered(history):
+        seen: set[Hashable] = {(e.network, e.plan, *e.design.structure) for e in history}
+        seen |= {signature(design) for design in pending}
+        for point in self._ordered(history, len(history) + len(pending)):
             design = self.space.design(point)
             if signature(design) not in seen:
                 return design
         return None
 
-    def _ordered(self, history: list[Evaluation]) -> Iterator[Point]:
+    def _ordered(self, history: list[Evaluation], number: int) -> Iterator[Point]:
         """Starting designs while they last, then candidates by their score."""
-        if len(history) < self.initial:
+        if number < self.initial:
             yield from self._starting
         if not history:
             return
         known = [self.space.point(e.design) for e in history]
-        candidates = self._candidates(history, len(history), known)
+        candidates = self._candidates(history, number, known)
         if candidates:
-            score = self._score(history, known, candidates, len(history))
+            score = self._score(history, known, candidates, number)
             yield from (candidates[i] for i in np.argsort(-score, kind="stable"))
 
     def _candidates(self, history: list[Evaluation], number: int, known: list[Point]) -> list[Point]:
@@ -99,8 +102,3 @@ class Proposer:
 def _log_odds(p: Floats) -> Floats:
     odds: Floats = np.log(p / (1 - p))
     return odds
-
-
-def rank(evaluation: Evaluation) -> tuple[bool, float, float]:
-    """Order of designs, best first: feasible ones by cost, then the others by what they miss."""
-    return (not evaluation.feasible, 0.0 if evaluation.feasible else evaluation.violation, evaluation.cost)
