@@ -96,6 +96,11 @@ class Evaluation:
         )
 
 
+def rank(evaluation: Evaluation) -> tuple[bool, float, float]:
+    """Order of designs, best first: feasible ones by cost, then the others by what they miss."""
+    return (not evaluation.feasible, 0.0 if evaluation.feasible else evaluation.violation, evaluation.cost)
+
+
 class Evaluator:
     """Evaluates designs of a study; networks, scores and finished trial batches are kept."""
 

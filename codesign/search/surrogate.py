@@ -19,14 +19,21 @@ class Observed:
 
 
 class Surrogate:
-    """A Gaussian process (scikit-optimize's) on standardised values, with the observations' own noise."""
+    """A Gaussian process (scikit-optimize's) on standardised values, with the observations' own noise.
 
-    def __init__(self, points: Floats, observed: Observed, seed: int) -> None:
+    With `residual_scale` the values are what a trend has left over: away from all points zero is expected instead of
+    their mean, give or take at least so much, however well the trend fits the few values that there are.
+    """
+
+    def __init__(
+        self, points: Floats, observed: Observed, seed: int, residual_scale: float | None = None
+    ) -> None:
         from skopt.learning import GaussianProcessRegressor  # over a second to import
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
-        self._mean = float(observed.values.mean())
-        self._scale = float(observed.values.std())
+        self._mean = float(observed.values.mean()) if residual_scale is None else 0.0
+        spread = float(np.sqrt(np.mean((observed.values - self._mean) ** 2)))
+        self._scale = max(spread, residual_scale or 0.0)
         self._model = None
         if self._scale < 1e-12:  # a constant: nothing to learn, and nothing to divide by
             return
