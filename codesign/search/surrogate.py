@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
 Floats = NDArray[np.float64]
+_HOPELESS = -1e9  # below any logarithm of a probability
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,15 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
 
 
 def constrained_improvement(
-    objective: tuple[Floats, Floats], constraints: list[tuple[Floats, Floats]], best: float | None
+    objective: tuple[Floats, Floats], constraints: list[tuple[Floats, Floats]], best: float
 ) -> Floats:
-    """Logarithm of expected improvement times probability of feasibility; the latter alone without a feasible point.
+    """Logarithm of expected improvement below `best` times probability of feasibility.
 
-    Source: Gardner et al., "Bayesian optimization with inequality constraints", ICML 2014.
+    What cannot improve comes after all that can, however unlikely. Source: Gardner et al., "Bayesian optimization with
+    inequality constraints", ICML 2014.
     """
     score = log_probability_feasible(constraints) if constraints else np.zeros(len(objective[0]))
-    if best is None:
-        return score
-    score += np.log(np.maximum(expected_improvement(*objective, best), 1e-300))
+    improvement = expected_improvement(*objective, best)
+    hopeless = improvement <= 0
+    score += np.where(hopeless, _HOPELESS, np.log(np.where(hopeless, 1.0, improvement)))
     return score
