@@ -3,8 +3,8 @@
 Every design of a space is evaluated once by engine and estimate. Then every searcher looks for the cheapest one that
 meets the requirements, as `codesign optimize` would: a network is not known before it is evaluated, and all searchers
 that have starting designs have the same. Printed for each: by how much the best design that it found costs more than
-the optimum; how often it is within 3 %; how far the front of cost and accuracy under faults that its evaluations span is
-from the whole front (ADRS, and its share of the hypervolume); and how long it thinks.
+the optimum; how often it is within 3 %; how far the front of cost and accuracy under faults that its evaluations span
+is from the whole front (ADRS, and its share of the hypervolume); and how long it thinks.
 """
 
 import json
@@ -19,7 +19,7 @@ from timing import on_one_thread, parser_of, table
 
 from codesign.campaign.batches import available_cores
 from codesign.progress import bar
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.searchers import SEARCHERS, searcher_of
 from codesign.study import SearchSection
 
@@ -137,7 +137,18 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
     def percent(share: float | None) -> str:
         return "none" if share is None else f"{share:.1%}"
 
-    heads = ["space", "designs", "searcher", "over optimum", "worst", "within 3 %", "after", "ADRS", "hypervolume", "s/ask"]
+    heads = [
+        "space",
+        "designs",
+        "searcher",
+        "over optimum",
+        "worst",
+        "within 3 %",
+        "after",
+        "ADRS",
+        "hypervolume",
+        "s/ask",
+    ]
     cells = [
         [
             one["case"],

@@ -20,13 +20,13 @@ from codesign.campaign.statistics import Interval
 from codesign.errors import StoreError
 from codesign.faults import FaultModel, Target
 from codesign.files import cache_folder, digest_of, write_atomically
-from codesign.fixed import FixedPoint, Ints, Overflow, Rounding, quantise, to_real
+from codesign.fixed import FixedPoint, Overflow, Rounding, quantise, to_real
 from codesign.network import Network, Parameter, forward
 from codesign.progress import bar
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, selective_plan
 from codesign.resources.estimate import estimate
 from codesign.resources.report import ResourceReport
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Known
 from codesign.search.risk import Foresight
 from codesign.search.space import Space
@@ -169,7 +169,7 @@ def narrowed(network: Network, bits: int) -> Network:
             weight = Parameter(quantise(to_real(layer.w.raw, layer.w.type), width), width)
             acc = replace(layer.acc, width=layer.acc.width - (layer.w.type.width - bits))
             assert layer.result == layer.acc
-            layer = replace(layer, weight=weight, accumulator=acc, result=acc)  # noqa: PLW2901
+            layer = replace(layer, weight=weight, accumulator=acc, result=acc)
         layers.append(layer)
     return replace(network, layers=tuple(layers))
 
@@ -235,7 +235,9 @@ class Table:
     def optimum(self) -> float:
         """Cost of the cheapest design that meets the requirements."""
         rows = self.rows.values()
-        return min(self._cost(r) for r in rows if r.accuracy.low >= self.case.wanted and min(self._margins(r).values()) >= 0)
+        return min(
+            self._cost(r) for r in rows if r.accuracy.low >= self.case.wanted and min(self._margins(r).values()) >= 0
+        )
 
     @cached_property
     def points(self) -> list[tuple[float, float]]:
@@ -313,7 +315,7 @@ def _made(
 
 
 def _open(case: Case, trials: int, seed: int) -> None:
-    global _workshop  # noqa: PLW0603 - of this process
+    global _workshop
     _workshop = Workshop(case, trials, seed)
 
 

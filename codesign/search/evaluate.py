@@ -3,9 +3,8 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from codesign.board.boards import Board, load_board
 from codesign.campaign.merit import Merit, merit_of
@@ -18,8 +17,11 @@ from codesign.faults import FaultModel, Lifetime, Target
 from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, selective_plan
-from codesign.resources.estimate import EstimatePolicy, estimate
+from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
+from codesign.search.evaluation import Evaluation
+from codesign.search.problem import Known
+from codesign.search.risk import Foresight
 from codesign.study import Design, Study
 from codesign.train.builder import Data, Quantisation, data
 from codesign.train.training import TrainedNetwork, train
@@ -27,78 +29,6 @@ from codesign.vulnerability import BudgetSelection, Scores, bit_scores, neuron_s
 
 # Studies' seeds have 32 bits, so no study shares a fresh campaign's faults with another's evaluations.
 _FRESH_SEED = 2**32
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A design's figures. A constraint holds when its margin is not negative."""
-
-    design: Design
-    network: str
-    plan: str
-    accuracy_clean: float
-    accuracy_faulty: Interval
-    sdc1: Interval
-    trials: int
-    resources: ResourceReport
-    lut_by_cause: dict[str, int]
-    cost: float
-    margins: dict[str, float]
-    seconds: float
-
-    @property
-    def feasible(self) -> bool:
-        return all(margin >= 0 for margin in self.margins.values())
-
-    @property
-    def violation(self) -> float:
-        """Sum of what is missing, each constraint in its own unit (shares of one)."""
-        return sum(-margin for margin in self.margins.values() if margin < 0)
-
-    @property
-    def broken(self) -> list[str]:
-        """Names of the constraints that do not hold."""
-        return [name for name, margin in self.margins.items() if margin < 0]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "design": self.design.to_json(),
-            "feasible": self.feasible,
-            "network": self.network,
-            "plan": self.plan,
-            "accuracy_clean": self.accuracy_clean,
-            "accuracy_faulty": {**self.accuracy_faulty.to_json(), "trials": self.trials},
-            "sdc1": self.sdc1.to_json(),
-            "resources": self.resources.to_json(),
-            "lut_by_cause": self.lut_by_cause,
-            "cost": self.cost,
-            "margins": self.margins,
-            "seconds": self.seconds,
-        }
-
-    @classmethod
-    def from_json(cls, given: dict[str, Any]) -> "Evaluation":
-        faulty = dict(given["accuracy_faulty"])
-        trials = faulty.pop("trials")
-        return cls(
-            design=Design.from_json(given["design"]),
-            network=given["network"],
-            plan=given["plan"],
-            accuracy_clean=given["accuracy_clean"],
-            accuracy_faulty=Interval(**faulty),
-            sdc1=Interval(**given["sdc1"]),
-            trials=trials,
-            resources=ResourceReport.from_json(given["resources"]),
-            lut_by_cause=given["lut_by_cause"],
-            cost=given["cost"],
-            margins=given["margins"],
-            seconds=given["seconds"],
-        )
-
-
-def rank(evaluation: Evaluation) -> tuple[bool, float, float]:
-    """Order of designs, best first: feasible ones by cost, then the others by what they miss."""
-    return (not evaluation.feasible, 0.0 if evaluation.feasible else evaluation.violation, evaluation.cost)
 
 
 class Evaluator:
@@ -112,10 +42,12 @@ class Evaluator:
         self._scores: dict[tuple[str, str], Scores] = {}
         self._selections: dict[tuple[str, str, LayerPlan], BudgetSelection] = {}
         self._trained: dict[Quantisation, TrainedNetwork] = {}
+        self._known: dict[str, Known] = {}
+        self._foresight = Foresight.of(self.fault_model(), study.seed)
 
     def trained(self, design: Design) -> TrainedNetwork:
         """The design's network, trained at most once."""
-        asked = Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
+        asked = quantisation_of(design)
         if asked not in self._trained:
             self._trained[asked] = train(self.study, **vars(asked))
         return self._trained[asked]
@@ -186,6 +118,16 @@ class Evaluator:
         network, plan = self.protected(design)
         return network.digest, plan.digest, *design.structure
 
+    def known(self, design: Design) -> Known:
+        """What is exact of a design, and the risk that is foretold; its network is trained if it has to be."""
+        if design.digest not in self._known:
+            network, plan = self.protected(design)
+            clean, report = self.trained(design).accuracy_clean, self._estimate(design, network, plan).report
+            inputs = self._calibration(network)[0]
+            risk = self._foresight.risk(network, plan, inputs, clean) if self._foresight is not None else None
+            self._known[design.digest] = Known(self._cost(report), self._exact_margins(clean, report), risk)
+        return self._known[design.digest]
+
     def fault_model(self, ber: float | None = None) -> FaultModel:
         """The study's faults, or the same at another bit error rate."""
         return fault_model(self.study, ber)
@@ -229,8 +171,7 @@ class Evaluator:
         start = time.perf_counter()
         clean = self.trained(design).accuracy_clean
         network, plan = self.protected(design)
-        policy = EstimatePolicy.of(*design.structure)
-        cost = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
+        cost = self._estimate(design, network, plan)
         result = self.campaign(network, plan, self.fault_model(), progress)
         report = cost.report
         return Evaluation(
@@ -248,13 +189,23 @@ class Evaluator:
             seconds=time.perf_counter() - start,
         )
 
+    def _estimate(self, design: Design, network: Network, plan: ProtectionPlan) -> Estimate:
+        policy = EstimatePolicy.of(*design.structure)
+        return estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
+
     def _margins(self, clean: float, faulty: Interval, report: ResourceReport) -> dict[str, float]:
+        margins = self._exact_margins(clean, report)
+        if (wanted := self.study.requirements.accuracy_faulty) is not None:
+            margins["accuracy_faulty"] = faulty.low - wanted
+        # In the order that JSON gives them back: a search that goes on sums and lists them alike.
+        return dict(sorted(margins.items()))
+
+    def _exact_margins(self, clean: float, report: ResourceReport) -> dict[str, float]:
+        """Of every constraint that needs no campaign."""
         wanted = self.study.requirements
         margins: dict[str, float] = {}
         if wanted.accuracy_clean is not None:
             margins["accuracy_clean"] = clean - wanted.accuracy_clean
-        if wanted.accuracy_faulty is not None:
-            margins["accuracy_faulty"] = faulty.low - wanted.accuracy_faulty
         if wanted.latency_cycles is not None:
             assert report.latency_cycles is not None
             margins["latency_cycles"] = 1.0 - report.latency_cycles / wanted.latency_cycles
@@ -263,8 +214,12 @@ class Evaluator:
         margins["capacity"] = min(
             1.0 - used[name] / there[name] if there[name] else math.copysign(1.0, -used[name]) for name in there
         )
-        # In the order that JSON gives them back: a search that goes on sums and lists them alike.
-        return dict(sorted(margins.items()))
+        return margins
+
+
+def quantisation_of(design: Design) -> Quantisation:
+    """What decides which network a design trains."""
+    return Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
 
 
 def fault_model(study: Study, ber: float | None = None) -> FaultModel:

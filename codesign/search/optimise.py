@@ -20,9 +20,11 @@ from codesign.hls.project import ProjectOptions, write_project
 from codesign.network import Network, forward
 from codesign.progress import bar, say
 from codesign.protection import ProtectionPlan
-from codesign.search.evaluate import Evaluation, Evaluator
+from codesign.search.evaluate import Evaluator
+from codesign.search.evaluation import Evaluation, rank
 from codesign.search.folder import RunFolder, identity
-from codesign.search.propose import Proposer, rank
+from codesign.search.searchers import searcher_of
+from codesign.search.seen import SeenNetworks
 from codesign.study import Design, Study
 from codesign.vulnerability import bit_vulnerability
 
@@ -71,11 +73,11 @@ def _search(study: Study, folder: RunFolder, store: Store, evaluator: Evaluator,
     history = [Evaluation.from_json(document) for document in store.evaluations("design")][:budget]
     if history:
         say(f"continuing after {len(history)} of {budget} evaluations in {folder.path}")
-    proposer = Proposer(study)
+    searcher = searcher_of(study)
     with bar("evaluations", budget) as advance:
         while len(history) < budget:
             advance(len(history))
-            design = proposer.propose(history, evaluator.signature)
+            design = searcher.ask(history, [], SeenNetworks(evaluator, history))
             if design is None:
                 say(f"no design is left that is not evaluated ({len(history)})")
                 break

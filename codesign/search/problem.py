@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.study import Design
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.surrogate import Floats, Observed, Surrogate
 
 _FLOOR = 1e-4
@@ -84,7 +84,7 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What campaigns found at points of shape (n, d), and what was foretold of them, log-odds of shape (n,), if it was."""
+    """What campaigns found at points of shape (n, d), and if it was, what was foretold, log-odds of shape (n,)."""
 
     points: Floats
     foretold: Floats | None
@@ -92,9 +92,7 @@ class Measured:
     wanted: float
 
     @classmethod
-    def of(
-        cls, points: Floats, foretold: Floats | None, history: Sequence[Evaluation], wanted: float
-    ) -> "Measured":
+    def of(cls, points: Floats, foretold: Floats | None, history: Sequence[Evaluation], wanted: float) -> "Measured":
         """Log-odds of the accuracy's lower confidence bound, above the log-odds that are asked for.
 
         Accuracies crowd below one; their log-odds are smooth in the number of hardened bits. The variance is that of

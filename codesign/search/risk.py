@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from codesign.faults import FaultModel, Target
 from codesign.fixed import Ints
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
@@ -29,6 +30,11 @@ class Foresight:
     ber: float
     seed: int
     _rates: dict[str, Scores] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: FaultModel, seed: int) -> "Foresight | None":
+        """Of the fault model of a campaign; None where accumulators are not struck at a rate."""
+        return cls(model.ber, seed) if model.ber and Target.ACCUMULATOR in model.targets else None
 
     def risk(self, network: Network, plan: ProtectionPlan, raw_inputs: Ints, accuracy_clean: float) -> float:
         """Share of wrong answers under faults; flips are tried on `raw_inputs`, shape (n_samples, n_in)."""

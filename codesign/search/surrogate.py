@@ -26,9 +26,7 @@ class Surrogate:
     their mean, give or take at least so much, however well the trend fits the few values that there are.
     """
 
-    def __init__(
-        self, points: Floats, observed: Observed, seed: int, residual_scale: float | None = None
-    ) -> None:
+    def __init__(self, points: Floats, observed: Observed, seed: int, residual_scale: float | None = None) -> None:
         from skopt.learning import GaussianProcessRegressor  # over a second to import
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Known, Problem
 from codesign.search.reliability import Measured, Reliability, log_odds
 from codesign.search.space import Space
@@ -153,7 +153,7 @@ class Belief:
         """Log-odds of right answers that their risks foretell, shape (n,), if all of them have one."""
         known = [self._looked_up[design.digest] for design in candidates.designs]
         risks = [figures.risk for figures in known if figures is not None and figures.risk is not None]
-        return log_odds(1 - np.array(risks)) if len(risks) == len(known) else None
+        return log_odds(1 - np.array(risks, np.float64)) if len(risks) == len(known) else None
 
     def _believe(self, pending: Candidates) -> None:
         """Take designs on their way for measured as expected, so that the next one is not beside them.

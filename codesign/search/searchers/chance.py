@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Problem
 from codesign.search.searchers.unseen import Unseen
 from codesign.search.space import Space

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from codesign.search.evaluate import Evaluation, rank
+from codesign.search.evaluation import Evaluation, rank
 from codesign.search.problem import Problem
 from codesign.search.searchers.belief import Belief, Candidates, network_of
 from codesign.search.searchers.unseen import Unseen
@@ -34,9 +34,9 @@ class ConstrainedGp:
         """See `Searcher`."""
         number = len(history) + len(pending)
         unseen = Unseen(self._space, history, pending, problem)
-        if number < self._in_advance(history, problem):
-            if design := unseen.first(self._space.starting(self._initial, self._seed)):
-                return design
+        in_advance = self._space.starting(self._initial, self._seed)
+        if number < self._in_advance(history, problem) and (design := unseen.first(in_advance)):
+            return design
         generator = np.random.default_rng((self._seed, 2, number))
         if history and self._space.variables:
             belief = Belief(self._space, history, pending, problem, self._wanted)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import ConfigError
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Problem
 from codesign.search.searchers.unseen import Unseen
 from codesign.search.space import Point, Space
@@ -52,8 +52,8 @@ class OptunaSearcher:
             self._trial(study)
         for _ in range(_TRIES):
             trial = self._trial(study)
-            if design := unseen.first([self._point(trial.params)]):
-                return design
+            if found := unseen.first([self._point(trial.params)]):
+                return found
             study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         return None
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from codesign.search.evaluate import Evaluation
+from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Problem
 from codesign.search.space import Point, Space
 from codesign.study import Design
@@ -15,7 +15,9 @@ _ENDLESS = 20_000  # points that are drawn in a space too large to list before i
 class Unseen:
     """Tells designs that were evaluated or are on their way, by their accelerators, from new ones."""
 
-    def __init__(self, space: Space, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> None:
+    def __init__(
+        self, space: Space, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem
+    ) -> None:
         self._space, self._problem = space, problem
         self._seen: set[Hashable] = {problem.signature(evaluation.design) for evaluation in history}
         self._seen |= {problem.signature(design) for design in pending}
