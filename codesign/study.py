@@ -443,11 +443,16 @@ def _as_meant(chosen: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+SearcherName = Literal["gp", "random", "tpe", "nsga2", "optuna_gp"]
+SEARCHERS: tuple[SearcherName, ...] = get_args(SearcherName)
+
+
 class SearchSection(_Section):
-    """`[search]`: how many designs are evaluated, and how many of them before the surrogate is asked."""
+    """`[search]`: how many designs are evaluated, how many of them at most are chosen in advance, and who asks."""
 
     evaluations: int = Field(ge=1)
     initial: int = Field(ge=1)
+    searcher: SearcherName = "gp"
 
     @model_validator(mode="after")
     def _initial_fits(self) -> "SearchSection":

@@ -20,7 +20,8 @@ import studies
 import codesign.cli as cli
 from codesign.campaign.key import CampaignKey
 from codesign.campaign.store import Store
-from codesign.search.evaluate import Evaluation, Evaluator
+from codesign.search.evaluate import Evaluator
+from codesign.search.evaluation import Evaluation
 from codesign.search.folder import identity
 from codesign.study import Design, load_study
 

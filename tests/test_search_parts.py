@@ -285,12 +285,13 @@ def test_certain_constraints_decide() -> None:
     assert score[0] == score[1] == pytest.approx(0.0) and score[2] < -100
 
 
-def test_without_a_feasible_point_only_feasibility_counts() -> None:
-    objective = (np.array([1.0, 100.0]), np.array([0.1, 0.1]))
-    constraint = (np.array([-1.0, 1.0]), np.array([1.0, 1.0]))
-    score = constrained_improvement(objective, [constraint], None)
-    assert score == pytest.approx(np.log(stats.norm.sf(0, [-1.0, 1.0], 1.0)))
-    assert score.argmax() == 1
+@given(st.floats(0.1, 5), st.floats(-30, 30), st.floats(0, 5), st.floats(-30, 30))
+def test_what_cannot_improve_comes_after_all_that_can(gain: float, doubt: float, loss: float, hope: float) -> None:
+    objective = (np.array([1.0 - gain, 1.0 + loss]), np.zeros(2))
+    constraint = (np.array([doubt, hope]), np.ones(2))
+    better, worse = constrained_improvement(objective, [constraint], 1.0)
+    assert better > worse and np.isfinite([better, worse]).all()
+    assert better == pytest.approx(np.log(gain) + stats.norm.logsf(-doubt), rel=1e-9)
 
 
 def test_with_a_feasible_point_improvement_and_feasibility_multiply() -> None:
@@ -305,4 +306,3 @@ def test_with_a_feasible_point_improvement_and_feasibility_multiply() -> None:
 def test_without_constraints_improvement_decides() -> None:
     objective = (np.array([1.0, 2.0]), np.array([0.5, 0.5]))
     assert np.exp(constrained_improvement(objective, [], 3.0)) == pytest.approx(expected_improvement(*objective, 3.0))
-    assert constrained_improvement(objective, [], None).tolist() == [0.0, 0.0]

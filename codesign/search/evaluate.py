@@ -23,6 +23,7 @@ from codesign.search.evaluation import Evaluation
 from codesign.search.objective import cost_of
 from codesign.search.problem import Known
 from codesign.search.protect import Protector
+from codesign.search.risk import Foresight
 from codesign.search.stages import Look, Staged, looks, measure
 from codesign.study import Design, Study
 from codesign.train.builder import Data, Quantisation, data
@@ -50,6 +51,8 @@ class Evaluator:
         self._threads, self._workers = threads, workers
         self._protector = Protector(self.data, study.seed, self._plan_cost)
         self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
+        self._known: dict[str, Known] = {}
+        self._foresight = Foresight.of(self.fault_model(), study.seed)
 
     def trained(self, design: Design) -> TrainedNetwork:
         """The design's network, trained at most once. Raises ConfigError where that is not possible, at once again."""
@@ -89,9 +92,14 @@ class Evaluator:
         return network.digest, plan.digest, *design.structure
 
     def known(self, design: Design) -> Known:
-        """What is exact of a design; its network is trained if it has to be."""
-        report = self._estimate(design, *self.protected(design))[0]
-        return Known(self.cost(report), self._exact_margins(self.trained(design).accuracy_clean, report))
+        """What is exact of a design, and the risk that is foretold; its network is trained if it has to be."""
+        if design.digest not in self._known:
+            network, plan = self.protected(design)
+            clean, report = self.trained(design).accuracy_clean, self._estimate(design, network, plan)[0]
+            inputs = network.quantise_inputs(self.data.train_inputs)
+            risk = self._foresight.risk(network, plan, inputs, clean) if self._foresight is not None else None
+            self._known[design.digest] = Known(self.cost(report), self._exact_margins(clean, report), risk)
+        return self._known[design.digest]
 
     def fault_model(self, ber: float | None = None) -> FaultModel:
         """The study's faults, or the same at another bit error rate."""

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,8 +24,7 @@ from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
 from codesign.search.front import front
 from codesign.search.loop import Here, Loop, Workplace
-from codesign.search.problem import Problem, Searcher
-from codesign.search.propose import Proposer
+from codesign.search.searchers import searcher_of
 from codesign.search.seen import SeenNetworks
 from codesign.search.stages import Staged
 from codesign.study import Design, Study
@@ -155,21 +154,6 @@ class _Journal:
         outcome = self.outcomes[number]
         kind = next(name for name, type_ in _KINDS.items() if isinstance(outcome, type_))
         self.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """The present proposer as a searcher."""
-
-    study: Study
-
-    def ask(self, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> Design | None:
-        return Proposer(self.study).propose(list(history), pending, problem.signature)
-
-
-def searcher_of(study: Study) -> Searcher:
-    """The study's searcher."""
-    return _Asking(study)
 
 
 def _workplace(run: _Run) -> AbstractContextManager[Workplace]:

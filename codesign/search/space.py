@@ -1,7 +1,10 @@
 """Points of a study's space, their coordinates for the surrogate, and starting designs."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,8 @@ from codesign.errors import ConfigError
 from codesign.study import Design, SpaceSection, Value, Variable
 
 Point = dict[str, Value]
+_ALONG = [i / 16 for i in range(17)]
+_LISTED = 20_000  # points of a space that is looked at as a whole
 
 
 class Space:
@@ -43,6 +48,15 @@ class Space:
         found = {design.digest: self.point(design) for design in map(self.design, points)}
         return list(found.values())
 
+    @cached_property
+    def listed(self) -> list[Point] | None:
+        """One point for each design, where the space has so few that all can be looked at; None otherwise."""
+        choices = [_choices(variable) for variable in self.variables]
+        if any(c is None for c in choices) or math.prod(len(c) for c in choices if c) > _LISTED:
+            return None
+        every = product(*(c for c in choices if c))
+        return self.distinct({v.name: x for v, x in zip(self.variables, one, strict=True)} for one in every)
+
     def encode(self, points: Iterable[Point]) -> NDArray[np.float64]:
         """Coordinates in 0..1, shape (n, d): numbers by their size, categories one-hot."""
         return np.array([np.concatenate([_encode(v, p[v.name]) for v in self.variables]) for p in points])
@@ -63,6 +77,12 @@ class Space:
             variable = self.variables[index]
             moved[variable.name] = _moved(variable, point[variable.name], generator)
         return moved
+
+    def lines(self, point: Point) -> Iterable[Point]:
+        """Points along each numeric variable, the others kept."""
+        for variable in self.variables:
+            for unit in _ALONG if variable.kind != "categorical" else ():
+                yield {**point, variable.name: _at(variable, unit)}
 
     def starting(self, count: int, seed: int) -> list[Point]:
         """Designs to begin with: none, all, and single-layer protection, then points that fill the space."""
@@ -99,6 +119,16 @@ class Space:
             return [{}]
         points = qmc.Halton(d=len(self.variables), seed=np.random.default_rng((seed, 1))).random(count)
         return [self.decode(u) for u in points]
+
+
+def _choices(variable: Variable) -> Sequence[Value] | None:
+    """All values, where they can be counted."""
+    if variable.values:
+        return variable.values
+    if variable.kind == "int":
+        low, high = _ends(variable)
+        return range(int(low), int(high) + 1)
+    return None
 
 
 def _ends(variable: Variable) -> tuple[float, float]:

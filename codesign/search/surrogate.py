@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
 Floats = NDArray[np.float64]
+_HOPELESS = -1e9  # below any logarithm of a probability
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,19 @@ class Observed:
 
 
 class Surrogate:
-    """A Gaussian process (scikit-optimize's) on standardised values, with the observations' own noise."""
+    """A Gaussian process (scikit-optimize's) on standardised values, with the observations' own noise.
 
-    def __init__(self, points: Floats, observed: Observed, seed: int) -> None:
+    With `residual_scale` the values are what a trend has left over: away from all points zero is expected instead of
+    their mean, give or take at least so much, however well the trend fits the few values that there are.
+    """
+
+    def __init__(self, points: Floats, observed: Observed, seed: int, residual_scale: float | None = None) -> None:
         from skopt.learning import GaussianProcessRegressor  # over a second to import
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
-        self._mean = float(observed.values.mean())
-        self._scale = float(observed.values.std())
+        self._mean = float(observed.values.mean()) if residual_scale is None else 0.0
+        spread = float(np.sqrt(np.mean((observed.values - self._mean) ** 2)))
+        self._scale = max(spread, residual_scale or 0.0)
         self._model = None
         if self._scale < 1e-12:  # a constant: nothing to learn, and nothing to divide by
             return
@@ -74,14 +80,15 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
 
 
 def constrained_improvement(
-    objective: tuple[Floats, Floats], constraints: list[tuple[Floats, Floats]], best: float | None
+    objective: tuple[Floats, Floats], constraints: list[tuple[Floats, Floats]], best: float
 ) -> Floats:
-    """Logarithm of expected improvement times probability of feasibility; the latter alone without a feasible point.
+    """Logarithm of expected improvement below `best` times probability of feasibility.
 
-    Source: Gardner et al., "Bayesian optimization with inequality constraints", ICML 2014.
+    What cannot improve comes after all that can, however unlikely. Source: Gardner et al., "Bayesian optimization with
+    inequality constraints", ICML 2014.
     """
     score = log_probability_feasible(constraints) if constraints else np.zeros(len(objective[0]))
-    if best is None:
-        return score
-    score += np.log(np.maximum(expected_improvement(*objective, best), 1e-300))
+    improvement = expected_improvement(*objective, best)
+    hopeless = improvement <= 0
+    score += np.where(hopeless, _HOPELESS, np.log(np.where(hopeless, 1.0, improvement)))
     return score

@@ -1,0 +1,181 @@
+"""What is believed of designs: exact figures where they were looked up, guesses between those, surrogates elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+
+from codesign.search.evaluation import Evaluation
+from codesign.search.problem import Known, Problem
+from codesign.search.reliability import Measured, Reliability, log_odds
+from codesign.search.space import Space
+from codesign.search.surrogate import Floats, Observed, Surrogate, constrained_improvement
+from codesign.study import Design
+
+_GUESS_DEVIATION = 0.01  # of a guessed logarithm of the cost, and of a guessed margin
+_NETWORK = ("weight_bits", "activation_bits", "accumulator_bits", "truncation")
+Network = tuple[object, ...]
+
+
+def network_of(design: Design) -> Network:
+    """The variables that decide which network a design trains."""
+    return tuple(getattr(design, name) for name in _NETWORK)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Designs to choose from, with their coordinates, shape (n, d)."""
+
+    designs: list[Design]
+    points: Floats
+    networks: list[Network]
+
+    @classmethod
+    def of(cls, space: Space, designs: Sequence[Design]) -> "Candidates":
+        """Each design once."""
+        distinct = list({design.digest: design for design in designs}.values())
+        points = space.encode([space.point(design) for design in distinct])
+        return cls(distinct, points, [network_of(design) for design in distinct])
+
+    def chosen(self, keep: Sequence[int]) -> "Candidates":
+        """Those of these places."""
+        return Candidates([self.designs[i] for i in keep], self.points[list(keep)], [self.networks[i] for i in keep])
+
+
+class Belief:
+    """Of one ask: made of the history and of what is looked up since. Costs are compared as logarithms."""
+
+    def __init__(
+        self,
+        space: Space,
+        history: Sequence[Evaluation],
+        pending: Sequence[Design],
+        problem: Problem,
+        wanted: float | None,
+    ) -> None:
+        self._problem, self._history = problem, history
+        self._looked_up: dict[str, Known | None] = {}
+        self._coordinates: dict[str, Floats] = {}
+        self._probed: dict[Network, bool] = {}
+        seen = Candidates.of(space, [e.design for e in history])
+        self._points = seen.points
+        self.look_up(seen)
+        self._seed = len(history)
+        self._costs = np.log(np.maximum([e.cost for e in history], 1.0))
+        self._measured = None if wanted is None else Measured.of(seen.points, self._foretold(seen), history, wanted)
+        feasible = [cost for cost, e in zip(self._costs, history, strict=True) if e.feasible]
+        # Without a feasible design every saving counts, and being feasible more than any.
+        self._best = min(feasible) if feasible else float(self._costs.max()) + np.log(2.0)
+        if pending:
+            self._believe(Candidates.of(space, pending))
+
+    def score(self, candidates: Candidates) -> Floats:
+        """Logarithm of expected constrained improvement, shape (n,)."""
+        for network in dict.fromkeys(candidates.networks):
+            if network not in self._probed:
+                self.look_up(candidates.chosen([candidates.networks.index(network)]))
+        trained = np.array([self._probed[network] for network in candidates.networks])
+        total = np.empty(len(trained))
+        if trained.any():
+            total[trained] = self._score_of_trained(candidates.chosen(np.flatnonzero(trained).tolist()))
+        if not trained.all():
+            total[~trained] = self._score_of_others(candidates.points[~trained])
+        return total
+
+    # ---------------------------------------------------------------- exact figures, and guesses between them
+
+    def look_up(self, candidates: Candidates) -> None:
+        """Ask for the exact figures of these designs."""
+        for i, design in enumerate(candidates.designs):
+            if design.digest not in self._looked_up:
+                known = self._problem.known(design)
+                self._looked_up[design.digest] = known
+                self._coordinates[design.digest] = candidates.points[i]
+                self._probed[candidates.networks[i]] = known is not None
+
+    def is_looked_up(self, design: Design) -> bool:
+        """Whether its figures are exact already."""
+        return design.digest in self._looked_up
+
+    def _figures(self, candidates: Candidates) -> tuple[Floats, Floats]:
+        """Rows of `_row`, shape (n, k), and the deviation of each guess, shape (n,): zero where they are exact."""
+        known = {digest: _row(figures) for digest, figures in self._looked_up.items() if figures is not None}
+        points = np.array([self._coordinates[digest] for digest in known])
+        guess = RBFInterpolator(points, np.array(list(known.values())), kernel="linear", degree=0, smoothing=1e-9)
+        rows, deviations = guess(candidates.points), np.full(len(candidates.designs), _GUESS_DEVIATION)
+        for i, design in enumerate(candidates.designs):
+            if design.digest in known:
+                rows[i], deviations[i] = known[design.digest], 0.0
+        return rows, deviations
+
+    def _score_of_trained(self, candidates: Candidates) -> Floats:
+        rows, deviations = self._figures(candidates)
+        margins = rows[:, 2:].T
+        constraints = [(margin, deviations) for margin in margins if (margin < 3 * _GUESS_DEVIATION).any()]
+        if self._reliability is not None:
+            constraints.append(self._reliability.predict(candidates.points, rows[:, 1]))
+        return constrained_improvement((rows[:, 0], deviations), constraints, self._best)
+
+    # ---------------------------------------------------------------- what has to be learned
+
+    def _score_of_others(self, points: Floats) -> Floats:
+        """Of designs whose network is not trained: everything is learned from the coordinates."""
+        constraints = [surrogate.predict(points) for surrogate in self._learned_margins]
+        if self._blind_reliability is not None:
+            constraints.append(self._blind_reliability.predict(points, None))
+        return constrained_improvement(self._learned_cost.predict(points), constraints, self._best)
+
+    @cached_property
+    def _learned_cost(self) -> Surrogate:
+        return Surrogate(self._points, Observed(self._costs, np.zeros(len(self._costs))), self._seed)
+
+    @cached_property
+    def _learned_margins(self) -> list[Surrogate]:
+        """Of constraints that were missed at least once and need no campaign."""
+        found = []
+        for name in self._history[0].margins:
+            margins = np.array([e.margins[name] for e in self._history])
+            if name != "accuracy_faulty" and (margins < 0).any():
+                found.append(Surrogate(self._points, Observed(margins, np.zeros(len(margins))), self._seed))
+        return found
+
+    @cached_property
+    def _reliability(self) -> Reliability | None:
+        return None if self._measured is None else self._measured.model()
+
+    @cached_property
+    def _blind_reliability(self) -> Reliability | None:
+        return None if self._measured is None else replace(self._measured, foretold=None).model()
+
+    def _foretold(self, candidates: Candidates) -> Floats | None:
+        """Log-odds of right answers that their risks foretell, shape (n,), if all of them have one."""
+        known = [self._looked_up[design.digest] for design in candidates.designs]
+        risks = [figures.risk for figures in known if figures is not None and figures.risk is not None]
+        return log_odds(1 - np.array(risks, np.float64)) if len(risks) == len(known) else None
+
+    def _believe(self, pending: Candidates) -> None:
+        """Take designs on their way for measured as expected, so that the next one is not beside them.
+
+        This is the kriging believer of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize
+        optimization" (2010). Designs of which nothing is known yet are left out.
+        """
+        self.look_up(pending)
+        known = [self._looked_up[design.digest] for design in pending.designs]
+        pending = pending.chosen([i for i, figures in enumerate(known) if figures is not None])
+        if not pending.designs or self._measured is None:
+            return
+        foretold = None if self._measured.foretold is None else self._foretold(pending)
+        model = self._measured.model() if foretold is not None else replace(self._measured, foretold=None).model()
+        mean, _ = model.predict(pending.points, foretold)
+        for figures, above in zip((f for f in known if f is not None), mean, strict=True):
+            if above >= 0 and min(figures.margins.values(), default=0.0) >= 0:
+                self._best = min(self._best, float(np.log(max(figures.cost, 1.0))))
+        self._measured = self._measured.with_more(pending.points, foretold, mean, model.noise)
+
+
+def _row(known: Known) -> Floats:
+    """Logarithm of the cost, foretold log-odds of right answers (zero if unknown), margins by name."""
+    foretold = log_odds(np.array(1 - known.risk)) if known.risk is not None else 0.0
+    return np.array([np.log(max(known.cost, 1.0)), foretold, *(known.margins[name] for name in sorted(known.margins))])

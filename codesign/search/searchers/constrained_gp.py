@@ -1,0 +1,100 @@
+"""Our searcher: constrained Bayesian optimisation in which only what has to be measured is learned.
+
+Cost, latency, capacity and clean accuracy of a design follow from its network and plan at once, so they need no
+surrogate where the network is trained. What is left to learn is the accuracy under faults, and most of that is foretold
+by the flips that get through (`Known.risk`).
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from codesign.search.evaluation import Evaluation, rank
+from codesign.search.problem import Problem
+from codesign.search.searchers.belief import Belief, Candidates, network_of
+from codesign.search.searchers.unseen import Unseen
+from codesign.search.space import Space
+from codesign.study import Design, Study
+
+_SAMPLED, _NEIGHBOURS = 700, 500
+_POOL = 40  # designs whose exact figures are looked up, so that all others can be guessed from them
+_ROUNDS, _LOOKED_UP = 4, 4  # exact figures for one ask: so many designs, so many times
+_ENDS = 2  # starting designs that are always evaluated: none and full protection
+
+
+class ConstrainedGp:
+    """Gaussian processes of what is not known, exact figures of what is, and expected constrained improvement."""
+
+    def __init__(self, study: Study) -> None:
+        self._space, self._seed = Space(study.space), study.seed
+        self._wanted, self._initial = study.requirements.accuracy_faulty, study.search.initial
+
+    def ask(self, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> Design | None:
+        """See `Searcher`."""
+        number = len(history) + len(pending)
+        unseen = Unseen(self._space, history, pending, problem)
+        in_advance = self._space.starting(self._initial, self._seed)
+        if number < self._in_advance(history, problem) and (design := unseen.first(in_advance)):
+            return design
+        generator = np.random.default_rng((self._seed, 2, number))
+        if history and self._space.variables:
+            belief = Belief(self._space, history, pending, problem, self._wanted)
+            candidates = self._candidates(history, generator)
+            if number < self._initial:
+                candidates = _untried(candidates, [e.design for e in history] + list(pending))
+            if design := self._best(belief, candidates, unseen):
+                return design
+        return unseen.any(generator)
+
+    def _in_advance(self, history: Sequence[Evaluation], problem: Problem) -> int:
+        """How many designs are chosen in advance: few where risks foretell what space-filling ones would show."""
+        known = problem.known(history[0].design) if history else None
+        return min(_ENDS, self._initial) if known is not None and known.risk is not None else self._initial
+
+    @cached_property
+    def _pool(self) -> Candidates:
+        return Candidates.of(self._space, [self._space.design(p) for p in self._space.starting(_POOL, self._seed)])
+
+    @cached_property
+    def _listed(self) -> Candidates | None:
+        if self._space.listed is None:
+            return None
+        return Candidates.of(self._space, [self._space.design(p) for p in self._space.listed])
+
+    def _candidates(self, history: Sequence[Evaluation], generator: np.random.Generator) -> Candidates:
+        """All of a small space; of another one random points, neighbours of the best ones and lines through them."""
+        if self._listed is not None:
+            return self._listed
+        ranked = [self._space.point(e.design) for e in sorted(history, key=rank)[:5]]
+        found = self._space.sample(_SAMPLED, generator)
+        found += [self._space.near(ranked[i % len(ranked)], generator) for i in range(_NEIGHBOURS)]
+        found += [point for best in ranked[:3] for point in self._space.lines(best)]
+        return Candidates.of(self._space, [self._space.design(point) for point in found])
+
+    def _best(self, belief: Belief, candidates: Candidates, unseen: Unseen) -> Design | None:
+        """The new design of the highest score.
+
+        The promising ones are looked up first, which also shows better what those around them are worth.
+        """
+        belief.look_up(self._pool)
+        for _ in range(_ROUNDS):
+            order = np.argsort(-belief.score(candidates), kind="stable")
+            asked: list[int] = []
+            for i in order[:200]:
+                if not belief.is_looked_up(candidates.designs[i]) and candidates.designs[i] in unseen:
+                    asked.append(int(i))
+                if len(asked) == _LOOKED_UP:
+                    break
+            if not asked:
+                break
+            belief.look_up(candidates.chosen(asked))
+        order = np.argsort(-belief.score(candidates), kind="stable")
+        return next((candidates.designs[i] for i in order if candidates.designs[i] in unseen), None)
+
+
+def _untried(candidates: Candidates, designs: Sequence[Design]) -> Candidates:
+    """Those of networks that no design has yet; all if there are none: only an evaluation makes a network known."""
+    tried = {network_of(design) for design in designs}
+    keep = [i for i, network in enumerate(candidates.networks) if network not in tried]
+    return candidates.chosen(keep) if keep else candidates
