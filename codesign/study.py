@@ -9,7 +9,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, get_args
@@ -188,7 +188,8 @@ class Design:
         return "distributed_arithmetic" if self.strategy == "distributed_arithmetic" else "latency", self.dsp_min_bits
 
     def to_json(self) -> dict[str, Value]:
-        return asdict(self)
+        # Flat, so that `dataclasses.asdict`, which a search would spend a fifth of its time in, is not needed.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_json(cls, data: object, where: str = "design") -> "Design":

@@ -438,6 +438,9 @@ def test_impossible_constraints(tmp_path: Path, capsys: Captured) -> None:
     nearest = result["nearest"]
     assert result["best"] is None and nearest["broken"] == ["accuracy_faulty"]
     missing = [sum(-m for m in entry["margins"].values() if m < 0) for entry in result["evaluations"]]
+    assert nearest["binding"] == "accuracy_faulty" and result["constraints"]["accuracy_faulty"]["met_by"] == 0
+    assert "binding is accuracy_faulty: none of 3 designs meets it, the best misses it by 0.0" in out
+    assert [one["id"] for one in nearest["next"]] == sorted(range(3), key=lambda number: missing[number])
     assert missing[nearest["id"]] == min(missing) and not any(entry["feasible"] for entry in result["evaluations"])
     assert out.startswith(
         f"no design meets the requirements; nearest is number {nearest['id']}, which misses accuracy_faulty by 0.0"

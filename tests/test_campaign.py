@@ -24,7 +24,7 @@ from codesign.campaign.store import Store
 from codesign.engine.compiled import NativeEngine
 from codesign.engine.counts import COUNTS, CountArray, Counts
 from codesign.engine.reference import ReferenceSimulator
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, MismatchError
 from codesign.faults import FaultModel, FaultSpace, Target
 from codesign.fixed import FixedPoint
 from codesign.network import forward
@@ -53,6 +53,13 @@ def campaign(trials: int = 30, **arguments: Any) -> CampaignResult:
 def test_impossible_confidences_are_refused(confidence: float) -> None:
     with pytest.raises(ConfigError, match="confidence"):
         campaign(1, confidence=confidence)
+
+
+def test_known_logits_change_nothing_and_wrong_ones_are_noticed() -> None:
+    golden = forward(NETWORK, INPUTS)[-1]
+    assert campaign(golden=golden) == campaign()
+    with pytest.raises(MismatchError, match="other fault-free logits"):
+        campaign(golden=golden + 1)
 
 
 # ---------------------------------------------------------------- requirements

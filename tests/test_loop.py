@@ -110,6 +110,18 @@ def test_a_design_is_asked_for_with_what_is_sure_to_be_known(in_flight: int, see
         assert pending == [one.digest for one in found[known:number]]
 
 
+def test_the_time_of_asking_is_kept_with_the_evaluation() -> None:
+    class Looking(Noting):
+        def ask(self, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> Design | None:
+            assert problem.known(design(1)) is None and problem.signature(design(1)) == design(1).digest
+            return super().ask(history, pending, problem)
+
+    for found in run(Here(outcome), searcher=Looking()).values():
+        assert isinstance(found, Evaluation)
+        assert found.seconds_by_stage.keys() == {"proposing", "candidates"}
+        assert min(found.seconds_by_stage.values()) > 0
+
+
 def test_one_after_the_other_knows_everything() -> None:
     searcher = Noting()
     found = run(Here(outcome), searcher=searcher)

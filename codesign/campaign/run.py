@@ -19,6 +19,7 @@ from codesign.campaign.workers import Workers, spread
 from codesign.engine.counts import CountArray
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel
+from codesign.fixed import Ints
 from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 
@@ -43,6 +44,7 @@ def run_campaign(
     workers: Workers | None = None,
     verify: int = 0,
     stop_when_decided: bool = False,
+    golden: Ints | None = None,
 ) -> CampaignResult:
     """Run `trials` trials on the evaluation set and count right answers and silent data corruptions.
 
@@ -57,6 +59,7 @@ def run_campaign(
     With `stop_when_decided` no more trials are run, nor kept in the result, than `SequentialTest` needs for every
     requirement, and `trials` is the most. The intervals of such a result do not allow for its having ended because of
     what it had seen; the verdicts do.
+    `golden`, the network's fault-free logits, shape (n_samples, n_out), saves computing them where they are known.
     Raises ConfigError for arguments that do not fit together, ToolError for `verify` without a compiler, WorkersError
     where workers cannot be reached or cannot run the trials, and MismatchError where engine and csim differ; the case
     is then kept in a folder `mismatches` beside the store, or in the working folder.
@@ -67,7 +70,7 @@ def run_campaign(
     stopping = Stopping(wanted, len(raw)) if stop_when_decided else None
     if verify and simulator == "engine":
         require_csim()
-    golden = forward(network, raw)[-1]
+    golden = forward(network, raw)[-1] if golden is None else golden
     task = Task(network, plan, fault_model, raw, truth, golden, simulator)
     ledger = Ledger()
     for first, rows in store.batches(task.key) if store else ():

@@ -15,7 +15,8 @@ from codesign.campaign.store import Store
 from codesign.campaign.workers import Workers
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel, Lifetime, Target
-from codesign.network import Network
+from codesign.fixed import Ints
+from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
@@ -50,6 +51,7 @@ class Evaluator:
         self.data: Data = data(study)
         self._threads, self._workers = threads, workers
         self._protector = Protector(self.data, study.seed, self._plan_cost)
+        self._golden: dict[str, Ints] = {}
         self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
         self._known: dict[str, Known] = {}
         self._foresight = Foresight.of(self.fault_model(), study.seed)
@@ -137,7 +139,14 @@ class Evaluator:
             progress=progress,
             threads=self._threads,
             workers=self._workers,
+            golden=self._logits(network),
         )
+
+    def _logits(self, network: Network) -> Ints:
+        """Fault-free ones of the test set, shape (n_samples, n_out): the same for every plan."""
+        if network.digest not in self._golden:
+            self._golden[network.digest] = forward(network, network.quantise_inputs(self.data.test_inputs))[-1]
+        return self._golden[network.digest]
 
     def _staged(
         self,

@@ -8,13 +8,13 @@ each design is chosen with all that is known.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from codesign.errors import ConfigError
 from codesign.search.evaluation import Evaluation, Failure, Outcome
-from codesign.search.problem import Problem, Searcher
+from codesign.search.problem import Known, Problem, Searcher
 from codesign.study import Design
 
 _SAME_FAILURES = 3
@@ -70,7 +70,7 @@ class Loop:
         """
         found = {number: outcome for number, outcome in finished.items() if number < budget}
         designs = {number: outcome.design for number, outcome in found.items()}
-        asking_s: dict[int, float] = {}
+        asking_s: dict[int, dict[str, float]] = {}
         asked, done = 0, 0
         while True:
             while done in found:
@@ -78,9 +78,7 @@ class Loop:
             _stop_if_hopeless(found, done)
             while asked < min(budget, done + self.workplace.in_flight):
                 if asked not in designs:
-                    start = time.perf_counter()
-                    design = self._ask(asked, found, designs)
-                    asking_s[asked] = time.perf_counter() - start
+                    design, asking_s[asked] = self._ask(asked, found, designs)
                     if design is None:
                         budget = asked
                         break
@@ -94,19 +92,45 @@ class Loop:
                     found[number] = _with_asking(outcome, asking_s[number])
                     self.keep(number, found[number])
 
-    def _ask(self, number: int, found: Mapping[int, Outcome], designs: Mapping[int, Design]) -> Design | None:
+    def _ask(
+        self, number: int, found: Mapping[int, Outcome], designs: Mapping[int, Design]
+    ) -> tuple[Design | None, dict[str, float]]:
+        """The design, and the seconds that the searcher took by itself and for what it was told of candidates."""
         known = max(0, number - self.workplace.in_flight + 1)
         outcomes = [found[i] for i in range(known)]
         history = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
         failed = [outcome.design for outcome in outcomes if isinstance(outcome, Failure)]
         pending = [*failed, *(designs[i] for i in range(known, number))]
-        return self.searcher.ask(history, pending, self.problem(history))
+        start, problem = time.perf_counter(), _Timed(self.problem(history))
+        design = self.searcher.ask(history, pending, problem)
+        spent = time.perf_counter() - start
+        return design, {"proposing": spent - problem.seconds, "candidates": problem.seconds}
 
 
-def _with_asking(outcome: Outcome, seconds: float) -> Outcome:
+class _Timed:
+    """A problem that counts the seconds in which it is asked."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.seconds = 0.0
+
+    def signature(self, design: Design) -> Hashable:
+        start = time.perf_counter()
+        found = self._problem.signature(design)
+        self.seconds += time.perf_counter() - start
+        return found
+
+    def known(self, design: Design) -> Known | None:
+        start = time.perf_counter()
+        found = self._problem.known(design)
+        self.seconds += time.perf_counter() - start
+        return found
+
+
+def _with_asking(outcome: Outcome, seconds: dict[str, float]) -> Outcome:
     if isinstance(outcome, Failure):
         return outcome
-    return replace(outcome, seconds_by_stage={**outcome.seconds_by_stage, "proposing": seconds})
+    return replace(outcome, seconds_by_stage={**outcome.seconds_by_stage, **seconds})
 
 
 def _stop_if_hopeless(found: Mapping[int, Outcome], done: int) -> None:
