@@ -43,6 +43,7 @@ class Evaluator:
         self._selections: dict[tuple[str, str, LayerPlan], BudgetSelection] = {}
         self._trained: dict[Quantisation, TrainedNetwork] = {}
         self._known: dict[str, Known] = {}
+        self._estimates: dict[tuple[str, str, str, int], Estimate] = {}
         self._foresight = Foresight.of(self.fault_model(), study.seed)
 
     def trained(self, design: Design) -> TrainedNetwork:
@@ -190,8 +191,11 @@ class Evaluator:
         )
 
     def _estimate(self, design: Design, network: Network, plan: ProtectionPlan) -> Estimate:
-        policy = EstimatePolicy.of(*design.structure)
-        return estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
+        key = network.digest, plan.digest, *design.structure
+        if key not in self._estimates:
+            policy = EstimatePolicy.of(*design.structure)
+            self._estimates[key] = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
+        return self._estimates[key]
 
     def _margins(self, clean: float, faulty: Interval, report: ResourceReport) -> dict[str, float]:
         margins = self._exact_margins(clean, report)
