@@ -64,9 +64,7 @@ class Reliability:
         self.noise = _noise_at_border(measured.observed)
         self._surrogate = Surrogate(points, observed, len(points), scale)
 
-    def predict(
-        self, points: Floats, foretold: Floats | None, guessed: Floats | float = 0.0
-    ) -> tuple[Floats, Floats]:
+    def predict(self, points: Floats, foretold: Floats | None, guessed: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """Mean and standard deviation, a measurement's noise included, shape (n,) each.
 
         `points` has shape (n, d); `foretold`, the log-odds that risks foretell, shape (n,), counts if the model has

@@ -70,15 +70,18 @@ class Belief:
         if pending:
             self._believe(Candidates.of(space, pending))
 
-    def score(self, candidates: Candidates) -> Floats:
-        """Logarithm of expected constrained improvement, shape (n,)."""
+    def score(self, candidates: Candidates, *, sober: bool = False) -> Floats:
+        """Logarithm of expected constrained improvement, shape (n,).
+
+        A design may be better than guessed, which counts; unless `sober`, which takes guesses for exact.
+        """
         for network in dict.fromkeys(candidates.networks):
             if network not in self._probed:
                 self.look_up(candidates.chosen([candidates.networks.index(network)]))
         trained = np.array([self._probed[network] for network in candidates.networks])
         total = np.empty(len(trained))
         if trained.any():
-            total[trained] = self._score_of_trained(candidates.chosen(np.flatnonzero(trained).tolist()))
+            total[trained] = self._score_of_trained(candidates.chosen(np.flatnonzero(trained).tolist()), sober=sober)
         if not trained.all():
             total[~trained] = self._score_of_others(candidates.points[~trained])
         return total
@@ -98,13 +101,6 @@ class Belief:
         """Whether its figures are exact already."""
         return design in self._looked_up
 
-    def is_certain(self, design: Design) -> bool:
-        """Whether nothing about it is a guess between exact figures, and it may be an improvement."""
-        if not self._probed.get(network_of(design), False):
-            return True
-        known = self._looked_up.get(design)
-        return known is not None and np.log(max(known.cost, 1.0)) < self._best
-
     def _figures(self, candidates: Candidates) -> tuple[Floats, Floats]:
         """Rows of `_row` and their standard deviations, zero where they are exact, shape (n, k) each."""
         known = {design: _row(figures) for design, figures in self._looked_up.items() if figures is not None}
@@ -115,8 +111,10 @@ class Belief:
                 rows[i], deviations[i] = known[design], 0.0
         return rows, deviations
 
-    def _score_of_trained(self, candidates: Candidates) -> Floats:
+    def _score_of_trained(self, candidates: Candidates, *, sober: bool) -> Floats:
         rows, deviations = self._figures(candidates)
+        if sober:
+            deviations = np.zeros_like(deviations)
         constraints = list(zip(rows[:, 2:].T, deviations[:, 2:].T, strict=True))
         if self._reliability is not None:
             constraints.append(self._reliability.predict(candidates.points, rows[:, 1], deviations[:, 1]))

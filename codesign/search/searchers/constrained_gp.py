@@ -20,8 +20,12 @@ from codesign.study import Design, Study
 
 _SAMPLED, _NEIGHBOURS = 300, 100
 _BREEDS, _PARENTS = 3, 10
-_POOL = 24  # designs whose exact figures are looked up, so that all others can be guessed from them
-_ROUNDS, _LOOKED_UP = 6, 2  # exact figures for one ask: so many designs, at most so many times
+_POOL = 40  # designs whose exact figures are looked up, so that all others can be guessed from them
+_HOPEFUL, _ROUNDS, _LOOKED_UP = (
+    4,
+    8,
+    2,
+)  # exact figures for one ask: so many designs, at most so many times, first the hopeful
 _PROMISING = 300  # candidates that are looked at more than once
 _ENDS = 2  # starting designs that are always evaluated: none and full protection
 
@@ -89,23 +93,24 @@ class ConstrainedGp:
         """The new design of the highest score.
 
         Guesses flatter some: the first ones are looked up, which also corrects what is guessed of those around them,
-        until the first one stays first or there were enough. Only a design that is not flattered can be the answer.
+        until the first one stays first; in the end without the hope that they are better than guessed.
         """
         ordered = _by_score(belief, candidates)
         promising, rest = ordered.chosen(range(len(ordered.designs))[:_PROMISING]), ordered.designs[_PROMISING:]
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
+            promising = _by_score(belief, promising, sober=number >= _HOPEFUL)
             fresh = (i for i, design in enumerate(promising.designs) if design in unseen)
             first = list(islice(fresh, _LOOKED_UP))
             if not first or belief.is_looked_up(promising.designs[first[0]]):
                 break
             belief.look_up(promising.chosen(first))
-            promising = _by_score(belief, promising)
-        certain = (design for design in promising.designs if belief.is_certain(design))
-        return next((design for design in (*certain, *promising.designs, *rest) if design in unseen), None)
+        else:
+            promising = _by_score(belief, promising, sober=True)
+        return next((design for design in (*promising.designs, *rest) if design in unseen), None)
 
 
-def _by_score(belief: Belief, candidates: Candidates) -> Candidates:
-    return candidates.chosen(np.argsort(-belief.score(candidates), kind="stable").tolist())
+def _by_score(belief: Belief, candidates: Candidates, *, sober: bool = False) -> Candidates:
+    return candidates.chosen(np.argsort(-belief.score(candidates, sober=sober), kind="stable").tolist())
 
 
 def _untried(candidates: Candidates, designs: Sequence[Design]) -> Candidates:
