@@ -47,11 +47,11 @@ class ConstrainedGp:
         generator = np.random.default_rng((self._seed, 2, number))
         if history and self._space.variables:
             belief = Belief(self._space, history, pending, problem, self._wanted)
-            candidates = self._candidates(history, generator)
-            if number < self._initial:
-                candidates = _untried(candidates, [e.design for e in history] + list(pending))
             belief.look_up(self._pool)
-            if design := self._best(belief, self._bred(belief, candidates, generator), unseen):
+            candidates = self._bred(belief, self._candidates(history, generator), generator)
+            if number < self._initial:
+                candidates = _untried(candidates, [*(e.design for e in history), *pending])
+            if design := self._best(belief, candidates, unseen):
                 return design
         return unseen.any(generator)
 
@@ -83,8 +83,8 @@ class ConstrainedGp:
     def _bred(self, belief: Belief, candidates: Candidates, generator: np.random.Generator) -> Candidates:
         """With neighbours of the most promising ones, a few times over; a small space is there as a whole."""
         for _ in range(0 if self._listed is not None else _BREEDS):
-            candidates = _by_score(belief, candidates).chosen(range(min(_PROMISING, len(candidates.designs))))
-            parents = [self._space.point(design) for design in candidates.designs[:_PARENTS]]
+            best = _by_score(belief, candidates).designs[:_PARENTS]
+            parents = [self._space.point(design) for design in best]
             near = [self._space.near(parents[i % len(parents)], generator) for i in range(_NEIGHBOURS)]
             candidates = Candidates.of(self._space, [*candidates.designs, *map(self._space.design, near)])
         return candidates

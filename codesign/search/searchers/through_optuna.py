@@ -1,5 +1,6 @@
 """Optuna's samplers behind our interface: TPE, NSGA-II and a Gaussian process, all told of the constraints."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,7 +74,9 @@ class OptunaSearcher:
         study.add_trial(self._optuna.trial.create_trial(**made))
 
     def _trial(self, study: Any) -> Any:
-        return study.ask(self._distributions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of histories in which nothing is feasible, and of what is experimental
+            return study.ask(self._distributions)
 
     def _sampler(self, seed: int) -> Any:
         samplers = self._optuna.samplers
