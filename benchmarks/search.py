@@ -116,7 +116,8 @@ def row(truth: Table, name: str, evaluations: int, found: Sequence[Search]) -> d
     middle = statistics.median(excess)
     return {
         "case": truth.case.name,
-        "designs": len(truth.rows),
+        "designs": truth.designs,
+        "accelerators": len(truth.rows),
         "optimum": truth.optimum,
         "searcher": name,
         "seeds": len(found),

@@ -231,6 +231,11 @@ class Table:
             seconds=0.0,
         )
 
+    @property
+    def designs(self) -> int:
+        """Of which several may come to one accelerator."""
+        return len(self._signatures)
+
     @cached_property
     def optimum(self) -> float:
         """Cost of the cheapest design that meets the requirements."""

@@ -142,3 +142,19 @@ def test_training_contract() -> None:
     assert free["accumulator_bits"] == 0 and bound["accumulator_bits"] == 14
     assert max(bound["widths"]) <= 14 < max(free["widths"]) and bound["lut"] < free["lut"]
     assert found["saved"] == [1 - bound["protection_lut"] / free["protection_lut"]] and found["saved"][0] >= 0.3
+
+
+@pytest.mark.slow
+def test_search_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODESIGN_CACHE", str(tmp_path))
+    first = printed("search.py")["rows"]
+    assert [row["searcher"] for row in first] == ["gp", "random"]
+    for row in first:
+        assert row["designs"] == 24 and row["excess"] >= 0 and 0 <= row["close"] <= row["seeds"] == 2
+        assert row["adrs"] >= 0 and 0 < row["hypervolume"] <= 1
+    kept = list((tmp_path / "benchmarks").iterdir())
+    assert len(kept) == 1
+    before = kept[0].stat().st_mtime_ns
+    again = printed("search.py")["rows"]  # from what was kept
+    assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in first]
+    assert kept[0].stat().st_mtime_ns == before

@@ -18,7 +18,7 @@ from codesign.faults import FaultModel, Lifetime, Target
 from codesign.fixed import Ints
 from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
-from codesign.resources.estimate import EstimatePolicy, estimate
+from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
 from codesign.search.evaluation import Evaluation
 from codesign.search.objective import cost_of
@@ -54,6 +54,7 @@ class Evaluator:
         self._golden: dict[str, Ints] = {}
         self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
         self._known: dict[str, Known] = {}
+        self._estimates: dict[tuple[str, str, str, int], Estimate] = {}
         self._foresight = Foresight.of(self.fault_model(), study.seed)
 
     def trained(self, design: Design) -> TrainedNetwork:
@@ -97,7 +98,7 @@ class Evaluator:
         """What is exact of a design, and the risk that is foretold; its network is trained if it has to be."""
         if design.digest not in self._known:
             network, plan = self.protected(design)
-            clean, report = self.trained(design).accuracy_clean, self._estimate(design, network, plan)[0]
+            clean, report = self.trained(design).accuracy_clean, self._estimate(design, network, plan).report
             inputs = network.quantise_inputs(self.data.train_inputs)
             risk = self._foresight.risk(network, plan, inputs, clean) if self._foresight is not None else None
             self._known[design.digest] = Known(self.cost(report), self._exact_margins(clean, report), risk)
@@ -182,7 +183,8 @@ class Evaluator:
             clean = self.trained(design).accuracy_clean
         with _timed(spent, "estimate"):
             network, plan = self.protected(design)
-            report, causes = self._estimate(design, network, plan)
+            cost = self._estimate(design, network, plan)
+            report = cost.report
             margins = self._exact_margins(clean, report)
         with _timed(spent, "campaigns"):
             faults = self.study.faults
@@ -202,7 +204,7 @@ class Evaluator:
             sdc1=found.interval("sdc1"),
             trials=found.measured.trials,
             resources=report,
-            lut_by_cause=causes,
+            lut_by_cause=cost.lut_by_cause,
             cost=self.cost(report),
             margins=self._margins(margins, faulty),
             seconds=sum(spent.values()),
@@ -210,12 +212,12 @@ class Evaluator:
             seconds_by_stage=spent,
         )
 
-    def _estimate(
-        self, design: Design, network: Network, plan: ProtectionPlan
-    ) -> tuple[ResourceReport, dict[str, int]]:
-        policy = EstimatePolicy.of(*design.structure)
-        found = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
-        return found.report, found.lut_by_cause
+    def _estimate(self, design: Design, network: Network, plan: ProtectionPlan) -> Estimate:
+        key = network.digest, plan.digest, *design.structure
+        if key not in self._estimates:
+            policy = EstimatePolicy.of(*design.structure)
+            self._estimates[key] = estimate(network, plan, clock_ns=self.study.hardware.clock_ns, policy=policy)
+        return self._estimates[key]
 
     def _exact_margins(self, clean: float, report: ResourceReport) -> dict[str, float]:
         """Of every constraint that needs no campaign."""

@@ -64,11 +64,11 @@ class Reliability:
         self.noise = _noise_at_border(measured.observed)
         self._surrogate = Surrogate(points, observed, len(points), scale)
 
-    def predict(self, points: Floats, foretold: Floats | None) -> tuple[Floats, Floats]:
+    def predict(self, points: Floats, foretold: Floats | None, guessed: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """Mean and standard deviation, a measurement's noise included, shape (n,) each.
 
         `points` has shape (n, d); `foretold`, the log-odds that risks foretell, shape (n,), counts if the model has
-        learned from such.
+        learned from such; `guessed` is its standard deviation.
         """
         if self._line is None or foretold is None:
             mean, deviation = self._surrogate.predict(points)
@@ -76,6 +76,7 @@ class Reliability:
             above = self._above(foretold)
             mean, deviation = self._surrogate.predict(_with(points, above))
             mean = mean + self._line.at(above)
+            deviation = np.hypot(deviation, self._line.slope * guessed)
         return mean, np.sqrt(deviation**2 + self.noise + _LEFT_DEVIATION**2)
 
     def _above(self, foretold: Floats) -> Floats:

@@ -45,7 +45,7 @@ class Space:
 
     def distinct(self, points: Iterable[Point]) -> list[Point]:
         """One point for each design, in their order."""
-        found = {design.digest: self.point(design) for design in map(self.design, points)}
+        found = {design: self.point(design) for design in map(self.design, points)}
         return list(found.values())
 
     @cached_property

@@ -84,11 +84,12 @@ def constrained_improvement(
 ) -> Floats:
     """Logarithm of expected improvement below `best` times probability of feasibility.
 
-    What cannot improve comes after all that can, however unlikely. Source: Gardner et al., "Bayesian optimization with
-    inequality constraints", ICML 2014.
+    What cannot improve comes after all that can, however unlikely, and is the worse the more it costs. Source: Gardner
+    et al., "Bayesian optimization with inequality constraints", ICML 2014.
     """
     score = log_probability_feasible(constraints) if constraints else np.zeros(len(objective[0]))
     improvement = expected_improvement(*objective, best)
     hopeless = improvement <= 0
-    score += np.where(hopeless, _HOPELESS, np.log(np.where(hopeless, 1.0, improvement)))
+    loss = _HOPELESS * (1 + np.maximum(objective[0] - best, 0.0))
+    score += np.where(hopeless, loss, np.log(np.where(hopeless, 1.0, improvement)))
     return score

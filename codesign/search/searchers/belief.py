@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.interpolate import RBFInterpolator
 
 from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Known, Problem
 from codesign.search.reliability import Measured, Reliability, log_odds
+from codesign.search.searchers.guess import Guess
 from codesign.search.space import Space
 from codesign.search.surrogate import Floats, Observed, Surrogate, constrained_improvement
 from codesign.study import Design
 
-_GUESS_DEVIATION = 0.01  # of a guessed logarithm of the cost, and of a guessed margin
 _NETWORK = ("weight_bits", "activation_bits", "accumulator_bits", "truncation")
 Network = tuple[object, ...]
 
@@ -35,7 +34,7 @@ class Candidates:
     @classmethod
     def of(cls, space: Space, designs: Sequence[Design]) -> "Candidates":
         """Each design once."""
-        distinct = list({design.digest: design for design in designs}.values())
+        distinct = list(dict.fromkeys(designs))
         points = space.encode([space.point(design) for design in distinct])
         return cls(distinct, points, [network_of(design) for design in distinct])
 
@@ -56,8 +55,8 @@ class Belief:
         wanted: float | None,
     ) -> None:
         self._problem, self._history = problem, history
-        self._looked_up: dict[str, Known | None] = {}
-        self._coordinates: dict[str, Floats] = {}
+        self._looked_up: dict[Design, Known | None] = {}
+        self._coordinates: dict[Design, Floats] = {}
         self._probed: dict[Network, bool] = {}
         seen = Candidates.of(space, [e.design for e in history])
         self._points = seen.points
@@ -71,15 +70,18 @@ class Belief:
         if pending:
             self._believe(Candidates.of(space, pending))
 
-    def score(self, candidates: Candidates) -> Floats:
-        """Logarithm of expected constrained improvement, shape (n,)."""
+    def score(self, candidates: Candidates, *, sober: bool = False) -> Floats:
+        """Logarithm of expected constrained improvement, shape (n,).
+
+        A design may be better than guessed, which counts; unless `sober`, which takes guesses for exact.
+        """
         for network in dict.fromkeys(candidates.networks):
             if network not in self._probed:
                 self.look_up(candidates.chosen([candidates.networks.index(network)]))
         trained = np.array([self._probed[network] for network in candidates.networks])
         total = np.empty(len(trained))
         if trained.any():
-            total[trained] = self._score_of_trained(candidates.chosen(np.flatnonzero(trained).tolist()))
+            total[trained] = self._score_of_trained(candidates.chosen(np.flatnonzero(trained).tolist()), sober=sober)
         if not trained.all():
             total[~trained] = self._score_of_others(candidates.points[~trained])
         return total
@@ -89,34 +91,34 @@ class Belief:
     def look_up(self, candidates: Candidates) -> None:
         """Ask for the exact figures of these designs."""
         for i, design in enumerate(candidates.designs):
-            if design.digest not in self._looked_up:
+            if design not in self._looked_up:
                 known = self._problem.known(design)
-                self._looked_up[design.digest] = known
-                self._coordinates[design.digest] = candidates.points[i]
+                self._looked_up[design] = known
+                self._coordinates[design] = candidates.points[i]
                 self._probed[candidates.networks[i]] = known is not None
 
     def is_looked_up(self, design: Design) -> bool:
         """Whether its figures are exact already."""
-        return design.digest in self._looked_up
+        return design in self._looked_up
 
     def _figures(self, candidates: Candidates) -> tuple[Floats, Floats]:
-        """Rows of `_row`, shape (n, k), and the deviation of each guess, shape (n,): zero where they are exact."""
-        known = {digest: _row(figures) for digest, figures in self._looked_up.items() if figures is not None}
-        points = np.array([self._coordinates[digest] for digest in known])
-        guess = RBFInterpolator(points, np.array(list(known.values())), kernel="linear", degree=0, smoothing=1e-9)
-        rows, deviations = guess(candidates.points), np.full(len(candidates.designs), _GUESS_DEVIATION)
+        """Rows of `_row` and their standard deviations, zero where they are exact, shape (n, k) each."""
+        known = {design: _row(figures) for design, figures in self._looked_up.items() if figures is not None}
+        points = np.array([self._coordinates[design] for design in known])
+        rows, deviations = Guess(points, np.array(list(known.values()))).predict(candidates.points)
         for i, design in enumerate(candidates.designs):
-            if design.digest in known:
-                rows[i], deviations[i] = known[design.digest], 0.0
+            if design in known:
+                rows[i], deviations[i] = known[design], 0.0
         return rows, deviations
 
-    def _score_of_trained(self, candidates: Candidates) -> Floats:
+    def _score_of_trained(self, candidates: Candidates, *, sober: bool) -> Floats:
         rows, deviations = self._figures(candidates)
-        margins = rows[:, 2:].T
-        constraints = [(margin, deviations) for margin in margins if (margin < 3 * _GUESS_DEVIATION).any()]
+        if sober:
+            deviations = np.zeros_like(deviations)
+        constraints = list(zip(rows[:, 2:].T, deviations[:, 2:].T, strict=True))
         if self._reliability is not None:
-            constraints.append(self._reliability.predict(candidates.points, rows[:, 1]))
-        return constrained_improvement((rows[:, 0], deviations), constraints, self._best)
+            constraints.append(self._reliability.predict(candidates.points, rows[:, 1], deviations[:, 1]))
+        return constrained_improvement((rows[:, 0], deviations[:, 0]), constraints, self._best)
 
     # ---------------------------------------------------------------- what has to be learned
 
@@ -151,7 +153,7 @@ class Belief:
 
     def _foretold(self, candidates: Candidates) -> Floats | None:
         """Log-odds of right answers that their risks foretell, shape (n,), if all of them have one."""
-        known = [self._looked_up[design.digest] for design in candidates.designs]
+        known = [self._looked_up[design] for design in candidates.designs]
         risks = [figures.risk for figures in known if figures is not None and figures.risk is not None]
         return log_odds(1 - np.array(risks, np.float64)) if len(risks) == len(known) else None
 
@@ -162,7 +164,7 @@ class Belief:
         optimization" (2010). Designs of which nothing is known yet are left out.
         """
         self.look_up(pending)
-        known = [self._looked_up[design.digest] for design in pending.designs]
+        known = [self._looked_up[design] for design in pending.designs]
         pending = pending.chosen([i for i, figures in enumerate(known) if figures is not None])
         if not pending.designs or self._measured is None:
             return

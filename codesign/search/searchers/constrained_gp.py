@@ -7,6 +7,7 @@ by the flips that get through (`Known.risk`).
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -17,9 +18,15 @@ from codesign.search.searchers.unseen import Unseen
 from codesign.search.space import Space
 from codesign.study import Design, Study
 
-_SAMPLED, _NEIGHBOURS = 700, 500
+_SAMPLED, _NEIGHBOURS = 300, 100
+_BREEDS, _PARENTS = 3, 10
 _POOL = 40  # designs whose exact figures are looked up, so that all others can be guessed from them
-_ROUNDS, _LOOKED_UP = 4, 4  # exact figures for one ask: so many designs, so many times
+_HOPEFUL, _ROUNDS, _LOOKED_UP = (
+    4,
+    8,
+    2,
+)  # exact figures for one ask: so many designs, at most so many times, first the hopeful
+_PROMISING = 300  # candidates that are looked at more than once
 _ENDS = 2  # starting designs that are always evaluated: none and full protection
 
 
@@ -40,9 +47,10 @@ class ConstrainedGp:
         generator = np.random.default_rng((self._seed, 2, number))
         if history and self._space.variables:
             belief = Belief(self._space, history, pending, problem, self._wanted)
-            candidates = self._candidates(history, generator)
+            belief.look_up(self._pool)
+            candidates = self._bred(belief, self._candidates(history, generator), generator)
             if number < self._initial:
-                candidates = _untried(candidates, [e.design for e in history] + list(pending))
+                candidates = _untried(candidates, [*(e.design for e in history), *pending])
             if design := self._best(belief, candidates, unseen):
                 return design
         return unseen.any(generator)
@@ -69,28 +77,40 @@ class ConstrainedGp:
         ranked = [self._space.point(e.design) for e in sorted(history, key=rank)[:5]]
         found = self._space.sample(_SAMPLED, generator)
         found += [self._space.near(ranked[i % len(ranked)], generator) for i in range(_NEIGHBOURS)]
-        found += [point for best in ranked[:3] for point in self._space.lines(best)]
+        found += list(self._space.lines(ranked[0]))
         return Candidates.of(self._space, [self._space.design(point) for point in found])
+
+    def _bred(self, belief: Belief, candidates: Candidates, generator: np.random.Generator) -> Candidates:
+        """With neighbours of the most promising ones, a few times over; a small space is there as a whole."""
+        for _ in range(0 if self._listed is not None else _BREEDS):
+            best = _by_score(belief, candidates).designs[:_PARENTS]
+            parents = [self._space.point(design) for design in best]
+            near = [self._space.near(parents[i % len(parents)], generator) for i in range(_NEIGHBOURS)]
+            candidates = Candidates.of(self._space, [*candidates.designs, *map(self._space.design, near)])
+        return candidates
 
     def _best(self, belief: Belief, candidates: Candidates, unseen: Unseen) -> Design | None:
         """The new design of the highest score.
 
-        The promising ones are looked up first, which also shows better what those around them are worth.
+        Guesses flatter some: the first ones are looked up, which also corrects what is guessed of those around them,
+        until the first one stays first; in the end without the hope that they are better than guessed.
         """
-        belief.look_up(self._pool)
-        for _ in range(_ROUNDS):
-            order = np.argsort(-belief.score(candidates), kind="stable")
-            asked: list[int] = []
-            for i in order[:200]:
-                if not belief.is_looked_up(candidates.designs[i]) and candidates.designs[i] in unseen:
-                    asked.append(int(i))
-                if len(asked) == _LOOKED_UP:
-                    break
-            if not asked:
+        ordered = _by_score(belief, candidates)
+        promising, rest = ordered.chosen(range(len(ordered.designs))[:_PROMISING]), ordered.designs[_PROMISING:]
+        for number in range(_ROUNDS):
+            promising = _by_score(belief, promising, sober=number >= _HOPEFUL)
+            fresh = (i for i, design in enumerate(promising.designs) if design in unseen)
+            first = list(islice(fresh, _LOOKED_UP))
+            if not first or belief.is_looked_up(promising.designs[first[0]]):
                 break
-            belief.look_up(candidates.chosen(asked))
-        order = np.argsort(-belief.score(candidates), kind="stable")
-        return next((candidates.designs[i] for i in order if candidates.designs[i] in unseen), None)
+            belief.look_up(promising.chosen(first))
+        else:
+            promising = _by_score(belief, promising, sober=True)
+        return next((design for design in (*promising.designs, *rest) if design in unseen), None)
+
+
+def _by_score(belief: Belief, candidates: Candidates, *, sober: bool = False) -> Candidates:
+    return candidates.chosen(np.argsort(-belief.score(candidates, sober=sober), kind="stable").tolist())
 
 
 def _untried(candidates: Candidates, designs: Sequence[Design]) -> Candidates:

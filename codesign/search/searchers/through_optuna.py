@@ -1,5 +1,6 @@
 """Optuna's samplers behind our interface: TPE, NSGA-II and a Gaussian process, all told of the constraints."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from codesign.search.searchers.unseen import Unseen
 from codesign.search.space import Point, Space
 from codesign.study import Design, Study, Value, Variable
 
-_TRIES = 10  # asks for a design that is new before chance decides
+# Asks for a design that is new before chance decides; the Gaussian process is slow and seldom changes its mind.
+_TRIES = {"tpe": 10, "nsga2": 10, "optuna_gp": 2}
 _POPULATION = 12  # of NSGA-II: its default of 50 is most of a search's budget
 
 
@@ -50,7 +52,7 @@ class OptunaSearcher:
         for design in pending:
             study.enqueue_trial(self._params(design))
             self._trial(study)
-        for _ in range(_TRIES):
+        for _ in range(_TRIES[self._name]):
             trial = self._trial(study)
             if found := unseen.first([self._point(trial.params)]):
                 return found
@@ -72,7 +74,9 @@ class OptunaSearcher:
         study.add_trial(self._optuna.trial.create_trial(**made))
 
     def _trial(self, study: Any) -> Any:
-        return study.ask(self._distributions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of histories in which nothing is feasible, and of what is experimental
+            return study.ask(self._distributions)
 
     def _sampler(self, seed: int) -> Any:
         samplers = self._optuna.samplers

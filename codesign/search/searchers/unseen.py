@@ -21,11 +21,11 @@ class Unseen:
         self._space, self._problem = space, problem
         self._seen: set[Hashable] = {problem.signature(evaluation.design) for evaluation in history}
         self._seen |= {problem.signature(design) for design in pending}
-        self._digests = {evaluation.design.digest for evaluation in history} | {design.digest for design in pending}
+        self._designs = {evaluation.design for evaluation in history} | set(pending)
 
     def __contains__(self, design: Design) -> bool:
         """Whether the design is another accelerator than all before."""
-        return design.digest not in self._digests and self._problem.signature(design) not in self._seen
+        return design not in self._designs and self._problem.signature(design) not in self._seen
 
     def first(self, points: Iterable[Point]) -> Design | None:
         """The first new design of these points."""
