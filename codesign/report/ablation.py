@@ -91,7 +91,9 @@ def plot_ablation(document: dict[str, Any], stem: Path) -> list[Path]:
             axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.grid(visible=False, axis="y")
-            if of is _accuracy:
+            if of is not _accuracy:
+                _whole(axes)
+            else:
                 axes.axvline(document["requirements"]["accuracy_faulty"], color="#57606a", linewidth=1, linestyle=":")
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=4)
@@ -117,6 +119,16 @@ def _marks(axes: "Axes", spans: list[Span], shift: float, look: dict[str, Any], 
     heights = [place + shift for place in range(len(spans))]
     errors = [[middle - low for middle, low, _ in spans], [high - middle for middle, _, high in spans]]
     axes.errorbar([s[0] for s in spans], heights, xerr=errors, label=label, markersize=5, elinewidth=1.2, **look)
+
+
+def _whole(axes: "Axes") -> None:
+    """Ticks at whole numbers, and some width where all are alike."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axes.get_xlim()
+    if high - low < 1:
+        axes.set_xlim(low - 1, high + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
 def _over(key: str) -> Callable[[Row, Row], Span]:
