@@ -77,12 +77,14 @@ def ablate(study: Study, folder: RunFolder, conditions: Conditions) -> dict[str,
     with (
         locked(folder.path / ".lock", hint, wait=False),
         Store(folder.store, identity(study)) as store,
-        bar("variants", len(VARIANTS) * len(cases)) as advance,
+        bar("evaluations", len(VARIANTS) * len(cases) * conditions.evaluations) as advance,
     ):
         for seed, rate in cases:
             faults = study.faults.model_copy(update={"ber": rate, "n_flips": None})
             evaluator = Evaluator(replace(study, seed=seed, faults=faults), store)
-            rows += _contest(evaluator, conditions.evaluations, partial(_advance, advance, len(rows)))
+            rows += _contest(
+                evaluator, conditions.evaluations, partial(_advance, advance, len(rows) * conditions.evaluations)
+            )
     document = {
         "study": study.name,
         "requirements": study.requirements.model_dump(),
@@ -152,19 +154,23 @@ def _contest(evaluator: Evaluator, budget: int, advance: Callable[[int], None]) 
     study, rows = evaluator.study, list[Row]()
     reference = reference_widths(evaluator)
     for done, name in enumerate(VARIANTS):
-        advance(done)
         kind = f"ablate {name} ber={study.faults.ber!r} seed={study.seed}"
-        history = _searched(variant(study, name, reference), evaluator, kind, budget)
+        history = _searched(
+            variant(study, name, reference), evaluator, kind, budget, partial(_advance, advance, done * budget)
+        )
         rows.append({"variant": name, "ber": study.faults.ber, "seed": study.seed, **_best(evaluator, history)})
         say(f"{kind}: {_line(rows[-1])}")
     return _with_shares(rows)
 
 
-def _searched(restricted: Study, evaluator: Evaluator, kind: str, budget: int) -> list[Evaluation]:
+def _searched(
+    restricted: Study, evaluator: Evaluator, kind: str, budget: int, advance: Callable[[int], None]
+) -> list[Evaluation]:
     """Up to `budget` designs of the restricted space, those of an earlier run first."""
     history = [Evaluation.from_json(document) for document in evaluator.store.evaluations(kind)][:budget]
     proposer = Proposer(restricted)
     while len(history) < budget:
+        advance(len(history))
         if (design := proposer.propose(history, evaluator.signature)) is None:
             break
         evaluation = evaluator.evaluate(design)
