@@ -1,6 +1,8 @@
 """The ablation: what each variant may decide, and the command that compares them."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,6 +223,15 @@ def test_bad_input_is_one_line(
 
 def test_a_whole_space_is_accepted(study: Study) -> None:
     check_space(study)
+
+
+def test_the_bound_is_the_cheapest_design_that_meets_the_requirements(path: Path) -> None:
+    script = Path(__file__).resolve().parent.parent / "benchmarks" / "ablation_bound.py"
+    command = [sys.executable, str(script), str(path), "--levels", "5", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["accuracy_faulty"]["low"] >= 0.9 and 0 < found["protection_lut"] < found["lut"]
+    assert 1 < found["attacked"] < found["designs"] <= 2 * (1 + 16 + 5)
 
 
 # ---------------------------------------------------------------- what is shown
