@@ -193,6 +193,12 @@ def test_each_seed_has_networks_and_rows_of_its_own_and_it_ends_with_1_if_all_la
     assert of[5] + 1 == of[6]
 
 
+def test_a_rate_that_needs_no_protection_is_told(path: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert cli.run([*ablate(path, tmp_path, "--ber", "1e-9"), "--evaluations", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "the rate is too low for a comparison" in shown and "- of circuit_only" in shown
+
+
 def without(*lines: str) -> list[tuple[str, str]]:
     return [(line, "") for line in lines]
 

@@ -68,13 +68,17 @@ def _claims(claims: list[dict[str, Any]]) -> Iterator[str]:
         if not claim["feasible"]:
             yield f"{seed}no design of all layers meets the requirements"
             continue
-        best = claim["best_single_layer"]
-        single = f"{claim['to_single_layer']:.0%} of {best}" if best else "no selective design of one layer meets them"
-        own = f"{claim['own_to_single_layer']:.0%}" if best else "-"
+        best, share, own = (claim[key] for key in ("best_single_layer", "to_single_layer", "own_to_single_layer"))
+        single = f"{_share(share)} of {best}" if best else "no selective design of one layer meets the requirements"
         yield (
             f"{seed}all layers cost {claim['to_full_tmr']:.1%} of full TMR and {single}; "
-            f"over the own network {claim['own_to_full_tmr']:.1%} and {own}"
+            f"over the own network {claim['own_to_full_tmr']:.1%} and {_share(own)}"
         )
+
+
+def _share(value: float | None) -> str:
+    """A dash where the other one costs nothing, or is not there."""
+    return "-" if value is None else f"{value:.0%}"
 
 
 def plot_ablation(document: dict[str, Any], stem: Path) -> list[Path]:
