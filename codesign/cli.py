@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from codesign.cli_ablate import ablate
 from codesign.cli_analyze import analyze
 from codesign.cli_avf import avf
 from codesign.cli_calibrate import calibrate
@@ -124,6 +125,7 @@ app.command()(compare)
 app.command()(avf)
 app.command()(calibrate)
 app.command()(upsets)
+app.command()(ablate)
 
 
 @app.command()

@@ -138,3 +138,25 @@ def test_what_does_not_fit_is_refused() -> None:
             selection.plan(budget)
     with pytest.raises(ConfigError, match="vulnerability of layer 'fc0' has shape"):
         BudgetSelection(network, {"fc0": np.zeros((5, 3))}, made_up(network, 0))
+
+
+@settings(_SLOW, max_examples=20)
+@given(SEEDS, st.lists(st.tuples(st.floats(0, 1), SCOPES), min_size=2, max_size=5))
+def test_what_was_asked_before_changes_no_plan_and_nothing_is_priced_twice(
+    seed: int, asked: list[tuple[float, str]]
+) -> None:
+    network, priced = mixed_network(), list[str]()
+    rates, cost = random_rates(network, seed), made_up(network, seed)
+
+    def noted(plan: ProtectionPlan) -> float:
+        priced.append(plan.digest)
+        return cost(plan)
+
+    used = BudgetSelection(network, rates, noted)
+    for share, scope in asked:
+        budget = share * used.full_cost
+        assert used.plan(budget, scope) == BudgetSelection(network, rates, cost).plan(budget, scope)
+    before = len(priced)
+    for share, scope in asked:
+        used.plan(share * used.full_cost, scope)
+    assert len(priced) == before

@@ -35,6 +35,7 @@ PURPOSE = {
     "compare": "Attack two designs with the same faults",
     "avf": "Measure which share of single upsets matters",
     "calibrate": "Fit the estimate to designs mapped by Yosys",
+    "ablate": "Compare unprotected, full TMR, each layer alone",
     "upsets": "Upset the bits of the mapped netlist",
     "optimize": "Search the cheapest design that meets the requirements",
     "export": "Write the HLS project of a design",

@@ -47,7 +47,7 @@ def plot_curves(curves: Sequence[Curve], stem: Path) -> list[Path]:
 
         accuracy, sdc1 = figure.subplots(2, sharex=True)
         for axes, metric, label in ((accuracy, "accuracy", "accuracy"), (sdc1, "sdc1", "SDC-1")):
-            for curve, look in zip(curves, _looks(len(curves)), strict=True):
+            for curve, look in zip(curves, looks(len(curves)), strict=True):
                 _band(axes, curve, metric, look)
             axes.set_ylabel(label)
             axes.set_xscale("log")
@@ -58,7 +58,7 @@ def plot_curves(curves: Sequence[Curve], stem: Path) -> list[Path]:
         sdc1.set_xlabel(f"bit error rate; bands: {100 * confidence:.6g} % at each rate")
         figure.legend(*accuracy.get_legend_handles_labels(), loc="outside upper left", ncols=3)
 
-    return _written(paint, (WIDTH_INCHES, 5.6), stem)
+    return written(paint, (WIDTH_INCHES, 5.6), stem)
 
 
 def _band(axes: "Axes", curve: Curve, metric: str, look: dict[str, Any]) -> None:
@@ -72,7 +72,8 @@ def _band(axes: "Axes", curve: Curve, metric: str, look: dict[str, Any]) -> None
     axes.plot(rates, [p.mean for _, p in points], label=curve.name, markersize=4, linewidth=1.5, **look)
 
 
-def _looks(number: int) -> list[dict[str, Any]]:
+def looks(number: int) -> list[dict[str, Any]]:
+    """Colour, mark and dash of so many things in one figure."""
     return [_LINES[k % len(_LINES)] for k in range(number)]
 
 
@@ -105,7 +106,7 @@ def plot_avf(cells: Sequence[Group], stem: Path) -> list[Path]:
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
 
     rows = sum(len(found) for found in layers.values())
-    return _written(paint, (WIDTH_INCHES, 1.0 + 0.3 * rows + 0.45 * len(targets)), stem)
+    return written(paint, (WIDTH_INCHES, 1.0 + 0.3 * rows + 0.45 * len(targets)), stem)
 
 
 def plot_vulnerability(rates: Scores, stem: Path) -> list[Path]:
@@ -134,10 +135,10 @@ def plot_vulnerability(rates: Scores, stem: Path) -> list[Path]:
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
 
     rows = sum(max(len(values), 6) for values in rates.values())
-    return _written(paint, (WIDTH_INCHES, min(1.2 + 0.09 * rows + 0.45 * len(rates), 40.0)), stem)
+    return written(paint, (WIDTH_INCHES, min(1.2 + 0.09 * rows + 0.45 * len(rates), 40.0)), stem)
 
 
-def _written(paint: "Callable[[Figure], None]", inches: tuple[float, float], stem: Path) -> list[Path]:
+def written(paint: "Callable[[Figure], None]", inches: tuple[float, float], stem: Path) -> list[Path]:
     """Draw, whatever the user's own Matplotlib settings are; the same figure gives the same bytes."""
     from matplotlib import style
     from matplotlib.figure import Figure
