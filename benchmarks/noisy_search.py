@@ -27,8 +27,8 @@ from codesign.search.choice import choose
 from codesign.search.evaluate import FRESH_TIMES
 from codesign.search.evaluation import Evaluation
 from codesign.search.loop import Here, Loop
-from codesign.search.optimise import searcher_of
 from codesign.search.problem import Known, Problem, Searcher
+from codesign.search.searchers import searcher_of
 from codesign.search.space import Space
 from codesign.search.stages import Staged, looks, measure
 from codesign.study import Design, Study, load_study

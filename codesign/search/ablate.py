@@ -15,9 +15,15 @@ from codesign.network import Network
 from codesign.progress import bar, say
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import EstimatePolicy, estimate
-from codesign.search.evaluate import Evaluation, Evaluator
+from codesign.search.attempt import attempt
+from codesign.search.choice import choose, in_json
+from codesign.search.evaluate import Evaluator
+from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
-from codesign.search.propose import Proposer, rank
+from codesign.search.loop import Here, Loop
+from codesign.search.searchers import searcher_of
+from codesign.search.seen import SeenNetworks
+from codesign.search.stages import Staged
 from codesign.search.variants import (
     ALGORITHM,
     CROSS_LAYER,
@@ -83,7 +89,10 @@ def ablate(study: Study, folder: RunFolder, conditions: Conditions) -> dict[str,
             faults = study.faults.model_copy(update={"ber": rate, "n_flips": None})
             evaluator = Evaluator(replace(study, seed=seed, faults=faults), store)
             rows += _contest(
-                evaluator, conditions.evaluations, partial(_advance, advance, len(rows) * conditions.evaluations)
+                evaluator,
+                folder,
+                conditions.evaluations,
+                partial(_advance, advance, len(rows) * conditions.evaluations),
             )
     document = {
         "study": study.name,
@@ -149,14 +158,14 @@ def reference_widths(evaluator: Evaluator) -> Widths:
     return min(found, key=lambda one: one[:2])[2]
 
 
-def _contest(evaluator: Evaluator, budget: int, advance: Callable[[int], None]) -> list[Row]:
+def _contest(evaluator: Evaluator, folder: RunFolder, budget: int, advance: Callable[[int], None]) -> list[Row]:
     """A row for each variant at the evaluator's rate and seed."""
     study, rows = evaluator.study, list[Row]()
     reference = reference_widths(evaluator)
     for done, name in enumerate(VARIANTS):
         kind = f"ablate {name} ber={study.faults.ber!r} seed={study.seed}"
         history = _searched(
-            variant(study, name, reference), evaluator, kind, budget, partial(_advance, advance, done * budget)
+            variant(study, name, reference), evaluator, folder, kind, budget, partial(_advance, advance, done * budget)
         )
         rows.append({"variant": name, "ber": study.faults.ber, "seed": study.seed, **_best(evaluator, history)})
         say(f"{kind}: {_line(rows[-1])}")
@@ -164,40 +173,41 @@ def _contest(evaluator: Evaluator, budget: int, advance: Callable[[int], None]) 
 
 
 def _searched(
-    restricted: Study, evaluator: Evaluator, kind: str, budget: int, advance: Callable[[int], None]
+    restricted: Study, evaluator: Evaluator, folder: RunFolder, kind: str, budget: int, advance: Callable[[int], None]
 ) -> list[Evaluation]:
     """Up to `budget` designs of the restricted space, those of an earlier run first."""
-    history = [Evaluation.from_json(document) for document in evaluator.store.evaluations(kind)][:budget]
-    proposer = Proposer(restricted)
-    while len(history) < budget:
-        advance(len(history))
-        if (design := proposer.propose(history, evaluator.signature)) is None:
-            break
-        evaluation = evaluator.evaluate(design)
-        evaluator.store.add_evaluation(kind, len(history), evaluation.to_json())
-        history.append(evaluation)
+    documents = evaluator.store.evaluations(kind)
+    finished: dict[int, Outcome] = {document["id"]: Evaluation.from_json(document) for document in documents}
+
+    def keep(number: int, outcome: Outcome) -> None:
+        if isinstance(outcome, Evaluation):  # what failed is tried again: it fails as fast
+            evaluator.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
+        advance(number + 1)
+
+    loop = Loop(
+        searcher_of(restricted), partial(SeenNetworks, evaluator), Here(partial(attempt, evaluator, folder)), keep
+    )
+    outcomes = loop.run(budget, finished).values()
+    history = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
+    if not history:
+        reason = next((outcome.reason for outcome in outcomes if isinstance(outcome, Failure)), "its space is empty")
+        raise ConfigError(f"{kind}: no design could be evaluated: {reason}")
     return history
-
-
-def _confirmed(evaluator: Evaluator, history: Sequence[Evaluation]) -> tuple[Evaluation, CampaignResult, int]:
-    """The cheapest design that also holds in its fresh campaign, or the nearest; and how many missed before."""
-    wanted = evaluator.study.requirements.accuracy_faulty or 0.0
-    order = sorted(history, key=rank)
-    passed = [evaluation for evaluation in order if evaluation.feasible]
-    for missed, evaluation in enumerate(passed):
-        fresh = evaluator.fresh_campaign(*evaluator.protected(evaluation.design))
-        if fresh.accuracy.low >= wanted:
-            return evaluation, fresh, missed
-    # The dearest of those that passed once misses least; without any, the nearest one.
-    nearest = passed[-1] if passed else order[0]
-    return nearest, evaluator.fresh_campaign(*evaluator.protected(nearest.design)), len(passed)
 
 
 def _best(evaluator: Evaluator, history: list[Evaluation]) -> Row:
     """Figures of a variant's best design; accuracy is that of the fresh campaign."""
-    chosen, fresh, missed = _confirmed(evaluator, history)
-    wanted = evaluator.study.requirements.accuracy_faulty or 0.0
-    held = {**chosen.margins, "accuracy_faulty": fresh.accuracy.low - wanted}
+    faults, wanted = evaluator.study.faults, evaluator.study.requirements.accuracy_faulty or 0.0
+
+    def long(candidate: Evaluation) -> Evaluation:
+        return evaluator.evaluate(candidate.design, every_trial=True)
+
+    def attacked(candidate: Evaluation, confidence: float) -> Staged[CampaignResult]:
+        return evaluator.fresh_campaign(*evaluator.protected(candidate.design), confidence)
+
+    choice = choose(history, wanted, faults.confidence, long, attacked)
+    chosen, fresh = choice.evaluation, choice.fresh or in_json(attacked(choice.evaluation, faults.confidence))
+    held = {**chosen.margins, "accuracy_faulty": fresh["low"] - wanted}
     broken = [name for name, margin in held.items() if margin < 0]
     lut = chosen.resources.lut
     assert lut is not None  # the estimate always says
@@ -209,12 +219,12 @@ def _best(evaluator: Evaluator, history: list[Evaluation]) -> Row:
         "latency_cycles": chosen.resources.latency_cycles,
         "protection_lut": lut - _luts(evaluator, _bare(chosen.design)),
         "accuracy_clean": chosen.accuracy_clean,
-        "accuracy_faulty": {**fresh.accuracy.to_json(), "trials": fresh.trials, "seed": fresh.seed},
+        "accuracy_faulty": {**fresh, "seed": evaluator.fresh_seed},
         "design": chosen.design.to_json(),
         "network": chosen.network,
         "plan": chosen.plan,
         "evaluations": len(history),
-        "missed_fresh_campaign": missed,
+        "missed_fresh_campaign": len(choice.missed),
         "seconds": sum(evaluation.seconds for evaluation in history),
     }
 

@@ -62,11 +62,10 @@ def choose(
             continue
         tried += 1
         found = fresh(candidate, level(tried, confidence))
-        accuracy, trials = found.interval("accuracy"), found.stages[-1].trials
-        document = {**accuracy.to_json(), "trials": trials}
-        if wanted is None or accuracy.low >= wanted:
+        document = in_json(found)
+        if wanted is None or document["low"] >= wanted:
             return Choice(index, candidate, document, missed)
-        say(f"a design misses {wanted:g} in a fresh campaign ({accuracy.low:.4f}): the next one is tried")
+        say(f"a design misses {wanted:g} in a fresh campaign ({document['low']:.4f}): the next one is tried")
         missed.append({"index": index, "campaign": "fresh", **document})
     return Choice(order[0], long(history[order[0]]), None, missed)
 
@@ -77,6 +76,11 @@ def level(tried: int, confidence: float) -> float:
     The first one's is `confidence` itself.
     """
     return 1 - 2 * (1 - confidence) / (tried * (tried + 1))
+
+
+def in_json(found: Fresh) -> dict[str, Any]:
+    """The accuracy under faults of a fresh campaign."""
+    return {**found.interval("accuracy").to_json(), "trials": found.stages[-1].trials}
 
 
 def _in_json(evaluation: Evaluation) -> dict[str, Any]:
