@@ -18,6 +18,7 @@ from typing import Any
 from codesign.campaign.store import Store
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import estimate
+from codesign.search.choice import in_json
 from codesign.search.evaluate import Evaluator
 from codesign.study import Design, Study, Variable, load_study
 
@@ -67,9 +68,10 @@ def cheapest(evaluator: Evaluator, levels: int) -> dict[str, Any]:
     for number, (lut, protection, design) in enumerate(candidates):
         if evaluator.evaluate(design, every_trial=True).accuracy_faulty.low < wanted:
             continue
-        fresh = evaluator.fresh_campaign(*evaluator.protected(design)).accuracy
-        if fresh.low >= wanted:
-            known = {"designs": len(candidates), "attacked": number + 1, "accuracy_faulty": fresh.to_json()}
+        confidence = evaluator.study.faults.confidence
+        fresh = in_json(evaluator.fresh_campaign(*evaluator.protected(design), confidence))
+        if fresh["low"] >= wanted:
+            known = {"designs": len(candidates), "attacked": number + 1, "accuracy_faulty": fresh}
             return {"lut": lut, "protection_lut": protection, **known, "design": design.to_json()}
     return {"lut": None, "protection_lut": None, "designs": len(candidates), "attacked": len(candidates)}
 

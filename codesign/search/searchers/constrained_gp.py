@@ -13,7 +13,7 @@ import numpy as np
 
 from codesign.search.evaluation import Evaluation, rank
 from codesign.search.problem import Problem
-from codesign.search.searchers.belief import Belief, Candidates, network_of
+from codesign.search.searchers.belief import Belief, Candidates, Network, network_of
 from codesign.search.searchers.unseen import Unseen
 from codesign.search.space import Space
 from codesign.study import Design, Study
@@ -49,8 +49,9 @@ class ConstrainedGp:
             belief = Belief(self._space, history, pending, problem, self._wanted)
             belief.look_up(self._pool)
             candidates = self._bred(belief, self._candidates(history, generator), generator)
+            candidates = _untried(candidates, _waiting(history, pending))
             if number < self._initial:
-                candidates = _untried(candidates, [*(e.design for e in history), *pending])
+                candidates = _untried(candidates, {network_of(d) for d in (*(e.design for e in history), *pending)})
             if design := self._best(belief, candidates, unseen):
                 return design
         return unseen.any(generator)
@@ -113,8 +114,12 @@ def _by_score(belief: Belief, candidates: Candidates, *, sober: bool = False) ->
     return candidates.chosen(np.argsort(-belief.score(candidates, sober=sober), kind="stable").tolist())
 
 
-def _untried(candidates: Candidates, designs: Sequence[Design]) -> Candidates:
-    """Those of networks that no design has yet; all if there are none: only an evaluation makes a network known."""
-    tried = {network_of(design) for design in designs}
+def _waiting(history: Sequence[Evaluation], pending: Sequence[Design]) -> set[Network]:
+    """Networks of which a first design is on its way, or has failed as all others would."""
+    return {network_of(design) for design in pending} - {network_of(e.design) for e in history}
+
+
+def _untried(candidates: Candidates, tried: set[Network]) -> Candidates:
+    """Those of other networks; all if there are none: only an evaluation makes a network known."""
     keep = [i for i, network in enumerate(candidates.networks) if network not in tried]
     return candidates.chosen(keep) if keep else candidates
