@@ -156,7 +156,7 @@ class Workshop:
         found = run_campaign(network, plan, model, self.inputs, self.labels, trials=self.trials)
         clean = float((forward(network, self.inputs)[-1].argmax(axis=1) == self.labels).mean())
         assert report.lut is not None and report.dsp is not None and report.latency_cycles is not None
-        risk = self.foresight.risk(network, plan, self.calibration, clean)
+        risk = self.foresight.risk(network, plan, lambda: self.calibration, clean)
         return Row(report.lut, report.dsp, report.latency_cycles, clean, found.accuracy, risk)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_search_parts import FULL
 
 from codesign.campaign.statistics import Interval
 from codesign.errors import ConfigError
@@ -27,13 +28,6 @@ from codesign.study import Design, SearchSection, SpaceSection, Study, load_stud
 
 STUDY = Path(__file__).resolve().parent.parent / "models" / "digits_mlp.toml"
 WANTED = 0.95
-SEVERAL = {
-    "weight_bits": [4, 6, 8],
-    "important_fraction": {"low": 0.0, "high": 1.0},
-    "hardened_bits_important": {"low": 0, "high": 24},
-    "hardened_bits_normal": {"low": 0, "high": 24},
-    "importance_scope": ["network", "layer"],
-}
 CONDITIONAL = {
     "mechanism": ["tmr", "recompute"],
     "dot_size": [2, 4, 8],
@@ -44,7 +38,7 @@ CONDITIONAL = {
 }
 SMALL = {"weight_bits": [4, 6], "hardened_bits_important": [0, 8, 16], "hardened_bits_normal": [0, 8]}
 SPACES = {
-    "several": SEVERAL,
+    "several": FULL,
     "conditional": CONDITIONAL,
     "one variable": {"hardened_bits_important": {"low": 0, "high": 24}, "important_fraction": 0.3},
     "categorical": {"importance_scope": ["layer", "network"], "mechanism": ["dmr", "tmr"], "weight_bits": [4, 8]},
@@ -165,7 +159,7 @@ def test_designs_are_new_and_of_the_space(searcher: str, space: dict[str, Any]) 
 @pytest.mark.parametrize("searcher", EVERY)
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 def test_a_search_that_goes_on_asks_for_the_same(searcher: str, world: World) -> None:
-    of = study(SEVERAL, searcher)
+    of = study(FULL, searcher)
     history = searched(world, of, 9)
     check(world, of, history)
     for cut in (0, 3, 5, 8):
@@ -177,13 +171,13 @@ def test_a_search_that_goes_on_asks_for_the_same(searcher: str, world: World) ->
 
 @pytest.mark.parametrize("searcher", EVERY)
 def test_another_seed_is_another_search(searcher: str) -> None:
-    one, other = (searched(World(), study(SEVERAL, searcher, seed=s), 8) for s in (1, 2))
+    one, other = (searched(World(), study(FULL, searcher, seed=s), 8) for s in (1, 2))
     assert [e.design for e in one] != [e.design for e in other]
 
 
 @pytest.mark.parametrize("searcher", EVERY)
 def test_what_is_on_its_way_is_not_asked_for_again(searcher: str) -> None:
-    of, world = study(SEVERAL, searcher), World()
+    of, world = study(FULL, searcher), World()
     history, pending = searched(world, of, 6), []
     for _ in range(4):
         design = searcher_of(of).ask(history, pending, world)
@@ -253,13 +247,13 @@ def test_the_optimum_is_found_in_a_small_part_of_a_space(world: World) -> None:
 
 
 def test_foretelling_well_needs_no_space_filling() -> None:
-    history = searched(World(), study(SEVERAL, "gp", initial=10), 10)
-    blind = searched(World(foretells="not"), study(SEVERAL, "gp", initial=10), 10)
+    history = searched(World(), study(FULL, "gp", initial=10), 10)
+    blind = searched(World(foretells="not"), study(FULL, "gp", initial=10), 10)
     assert min(e.cost for e in history if e.feasible) < min(e.cost for e in blind if e.feasible)
 
 
 def test_every_network_is_tried_early() -> None:
-    assert {e.design.weight_bits for e in searched(World(), study(SEVERAL, "gp", initial=5), 5)} == {4, 6, 8}
+    assert {e.design.weight_bits for e in searched(World(), study(FULL, "gp", initial=5), 5)} == {4, 6, 8}
 
 
 # ---------------------------------------------------------------- its parts

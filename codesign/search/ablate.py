@@ -21,6 +21,7 @@ from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
 from codesign.search.loop import Here, Loop
+from codesign.search.protect import hardened_alike
 from codesign.search.searchers import searcher_of
 from codesign.search.seen import SeenNetworks
 from codesign.search.stages import Staged
@@ -217,7 +218,7 @@ def _best(evaluator: Evaluator, history: list[Evaluation]) -> Row:
         "lut": lut,
         "dsp": chosen.resources.dsp,
         "latency_cycles": chosen.resources.latency_cycles,
-        "protection_lut": lut - _luts(evaluator, _bare(chosen.design)),
+        "protection_lut": lut - _luts(evaluator, hardened_alike(chosen.design, 0)),
         "accuracy_clean": chosen.accuracy_clean,
         "accuracy_faulty": {**fresh, "seed": evaluator.fresh_seed},
         "design": chosen.design.to_json(),
@@ -227,11 +228,6 @@ def _best(evaluator: Evaluator, history: list[Evaluation]) -> Row:
         "missed_fresh_campaign": len(choice.missed),
         "seconds": sum(evaluation.seconds for evaluation in history),
     }
-
-
-def _bare(design: Design) -> Design:
-    plain = replace(design, protection_budget=0.0, important_fraction=1.0)
-    return replace(plain, hardened_bits_important=0, hardened_bits_normal=0)
 
 
 def _luts(evaluator: Evaluator, design: Design) -> int:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from codesign.board.boards import Board, load_board
 from codesign.campaign.merit import Merit, merit_of
@@ -22,7 +23,7 @@ from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
 from codesign.search.evaluation import Evaluation
 from codesign.search.objective import cost_of
-from codesign.search.problem import Known
+from codesign.search.problem import Known, quantisation_of
 from codesign.search.protect import Protector
 from codesign.search.risk import Foresight
 from codesign.search.stages import Look, Staged, looks, measure
@@ -53,6 +54,7 @@ class Evaluator:
         self._protector = Protector(self.data, study.seed, self._plan_cost)
         self._golden: dict[str, Ints] = {}
         self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
+        self._networks: dict[tuple[Quantisation, int], Network] = {}
         self._known: dict[str, Known] = {}
         self._estimates: dict[tuple[str, str, str, int], Estimate] = {}
         self._foresight = Foresight.of(self.fault_model(), study.seed)
@@ -71,7 +73,10 @@ class Evaluator:
 
     def network(self, design: Design) -> Network:
         """The design's network, trained at most once, with its reuse factor."""
-        return self.trained(design).network.with_reuse(design.reuse_factor)
+        key = quantisation_of(design), design.reuse_factor
+        if key not in self._networks:
+            self._networks[key] = self.trained(design).network.with_reuse(design.reuse_factor)
+        return self._networks[key]
 
     def plan(self, network: Network, design: Design) -> ProtectionPlan:
         """The design's protection."""
@@ -99,7 +104,7 @@ class Evaluator:
         if design.digest not in self._known:
             network, plan = self.protected(design)
             clean, report = self.trained(design).accuracy_clean, self._estimate(design, network, plan).report
-            inputs = network.quantise_inputs(self.data.train_inputs)
+            inputs = partial(network.quantise_inputs, self.data.train_inputs)
             risk = self._foresight.risk(network, plan, inputs, clean) if self._foresight is not None else None
             self._known[design.digest] = Known(self.cost(report), self._exact_margins(clean, report), risk)
         return self._known[design.digest]
@@ -241,11 +246,6 @@ class Evaluator:
             margins["accuracy_faulty"] = faulty.low - wanted
         # In the order that JSON gives them back: a search that goes on sums and lists them alike.
         return dict(sorted(margins.items()))
-
-
-def quantisation_of(design: Design) -> Quantisation:
-    """What decides the design's network before its protection."""
-    return Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
 
 
 @contextmanager

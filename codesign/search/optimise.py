@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,12 +24,15 @@ from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
 from codesign.search.front import front
 from codesign.search.loop import Here, Loop, Workplace
+from codesign.search.protect import hardened_alike
 from codesign.search.searchers import searcher_of
 from codesign.search.seen import SeenNetworks
 from codesign.search.stages import Staged
 from codesign.study import Design, Study
 
 _VERSIONS = ("hls4ml", "numpy", "scikit-optimize", "scikit-learn", "tensorflow", "qkeras")
+# The chosen design's own network with so many hardened bits in every neuron.
+_BASELINES = {"unprotected": 0, "full_tmr": MAX_WIDTH}
 # What the store calls them.
 _KINDS: dict[str, type[Evaluation] | type[Failure]] = {"design": Evaluation, "failed": Failure}
 
@@ -190,7 +193,7 @@ def _conclude(run: _Run, outcomes: dict[int, Outcome]) -> dict[str, Any]:
         choice = _choose(run, history)
     chosen, number = choice.evaluation, numbers[choice.index]
     with run.timed("baselines"):
-        baselines = {name: _evaluated(run, _baseline(chosen.design, name)) for name in ("unprotected", "full_tmr")}
+        baselines = {name: _evaluated(run, hardened_alike(chosen.design, bits)) for name, bits in _BASELINES.items()}
         merit = {name: evaluator.merit(*evaluator.protected(one.design)).to_json() for name, one in baselines.items()}
         of_chosen = evaluator.merit(*proof.built(folder, evaluator, chosen)).to_json()
     best = {"id": number, **chosen.to_json(), **of_chosen}
@@ -263,13 +266,6 @@ def _missing(evaluator: Evaluator, chosen: Evaluation, found: dict[int, Evaluati
 def _versions() -> dict[str, str]:
     libraries = {name: importlib.metadata.version(name) for name in _VERSIONS}
     return {"codesign": __version__, "python": platform.python_version(), **libraries}
-
-
-def _baseline(design: Design, name: str) -> Design:
-    """The chosen design's own network without protection, or with every bit of every neuron hardened."""
-    bits = {"unprotected": 0, "full_tmr": MAX_WIDTH}[name]
-    plain = replace(design, important_fraction=1.0, protection_budget=0.0)
-    return replace(plain, hardened_bits_important=bits, hardened_bits_normal=bits)
 
 
 def _share(chosen: Evaluation, baselines: dict[str, Evaluation]) -> float | None:

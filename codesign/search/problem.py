@@ -6,6 +6,7 @@ from typing import Protocol
 
 from codesign.search.evaluation import Evaluation
 from codesign.study import Design
+from codesign.train.builder import Quantisation
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Known:
     cost: float
     margins: dict[str, float]
     risk: float | None = None
+
+
+def quantisation_of(design: Design) -> Quantisation:
+    """What decides the design's network before its protection."""
+    return Quantisation(design.weight_bits, design.activation_bits, design.accumulator_bits, design.truncation)
 
 
 class Problem(Protocol):

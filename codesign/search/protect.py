@@ -1,7 +1,7 @@
 """From a design's variables to the protection plan of its network."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from codesign.codes import Code
 from codesign.fixed import Ints
@@ -10,6 +10,12 @@ from codesign.protection import LayerPlan, Mechanism, ProtectionPlan, Scope, sel
 from codesign.study import Design
 from codesign.train.builder import Data
 from codesign.vulnerability import BudgetSelection, Scores, bit_scores, neuron_scores
+
+
+def hardened_alike(design: Design, bits: int) -> Design:
+    """The design's own network with so many hardened bits in every neuron; with MAX_WIDTH all of them."""
+    plain = replace(design, important_fraction=1.0, protection_budget=0.0)
+    return replace(plain, hardened_bits_important=bits, hardened_bits_normal=bits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ and of the answers that were right without faults the share exp(-lambda) stays r
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,10 +37,15 @@ class Foresight:
         """Of the fault model of a campaign; None where accumulators are not struck at a rate."""
         return cls(model.ber, seed) if model.ber and Target.ACCUMULATOR in model.targets else None
 
-    def risk(self, network: Network, plan: ProtectionPlan, raw_inputs: Ints, accuracy_clean: float) -> float:
-        """Share of wrong answers under faults; flips are tried on `raw_inputs`, shape (n_samples, n_in)."""
+    def risk(
+        self, network: Network, plan: ProtectionPlan, raw_inputs: Callable[[], Ints], accuracy_clean: float
+    ) -> float:
+        """Share of wrong answers under faults; flips are tried once a network, on what `raw_inputs` gives.
+
+        That has shape (n_samples, n_in).
+        """
         if network.digest not in self._rates:
-            self._rates[network.digest] = bit_vulnerability(network, raw_inputs, _DRAWS, self.seed)
+            self._rates[network.digest] = bit_vulnerability(network, raw_inputs(), _DRAWS, self.seed)
         return 1 - accuracy_clean * math.exp(-self.ber * exposure(network, plan, self._rates[network.digest]))
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Hashable, Sequence
 
 from codesign.errors import ConfigError
-from codesign.search.evaluate import Evaluator, quantisation_of
+from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Evaluation
-from codesign.search.problem import Known
+from codesign.search.problem import Known, quantisation_of
 from codesign.study import Design
 
 

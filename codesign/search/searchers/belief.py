@@ -7,20 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from codesign.search.evaluation import Evaluation
-from codesign.search.problem import Known, Problem
+from codesign.search.problem import Known, Problem, quantisation_of
 from codesign.search.reliability import Measured, Reliability, log_odds
 from codesign.search.searchers.guess import Guess
 from codesign.search.space import Space
 from codesign.search.surrogate import Floats, Observed, Surrogate, constrained_improvement
 from codesign.study import Design
-
-_NETWORK = ("weight_bits", "activation_bits", "accumulator_bits", "truncation")
-Network = tuple[object, ...]
-
-
-def network_of(design: Design) -> Network:
-    """The variables that decide which network a design trains."""
-    return tuple(getattr(design, name) for name in _NETWORK)
+from codesign.train.builder import Quantisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +22,14 @@ class Candidates:
 
     designs: list[Design]
     points: Floats
-    networks: list[Network]
+    networks: list[Quantisation]
 
     @classmethod
     def of(cls, space: Space, designs: Sequence[Design]) -> "Candidates":
         """Each design once."""
         distinct = list(dict.fromkeys(designs))
         points = space.encode([space.point(design) for design in distinct])
-        return cls(distinct, points, [network_of(design) for design in distinct])
+        return cls(distinct, points, [quantisation_of(design) for design in distinct])
 
     def chosen(self, keep: Sequence[int]) -> "Candidates":
         """Those of these places."""
@@ -57,7 +50,7 @@ class Belief:
         self._problem, self._history = problem, history
         self._looked_up: dict[Design, Known | None] = {}
         self._coordinates: dict[Design, Floats] = {}
-        self._probed: dict[Network, bool] = {}
+        self._probed: dict[Quantisation, bool] = {}
         seen = Candidates.of(space, [e.design for e in history])
         self._points = seen.points
         self.look_up(seen)

@@ -12,11 +12,12 @@ from itertools import islice
 import numpy as np
 
 from codesign.search.evaluation import Evaluation, rank
-from codesign.search.problem import Problem
-from codesign.search.searchers.belief import Belief, Candidates, Network, network_of
+from codesign.search.problem import Problem, quantisation_of
+from codesign.search.searchers.belief import Belief, Candidates
 from codesign.search.searchers.unseen import Unseen
 from codesign.search.space import Space
 from codesign.study import Design, Study
+from codesign.train.builder import Quantisation
 
 _SAMPLED, _NEIGHBOURS = 300, 100
 _BREEDS, _PARENTS = 3, 10
@@ -51,7 +52,9 @@ class ConstrainedGp:
             candidates = self._bred(belief, self._candidates(history, generator), generator)
             candidates = _untried(candidates, _waiting(history, pending))
             if number < self._initial:
-                candidates = _untried(candidates, {network_of(d) for d in (*(e.design for e in history), *pending)})
+                candidates = _untried(
+                    candidates, {quantisation_of(d) for d in (*(e.design for e in history), *pending)}
+                )
             if design := self._best(belief, candidates, unseen):
                 return design
         return unseen.any(generator)
@@ -114,12 +117,12 @@ def _by_score(belief: Belief, candidates: Candidates, *, sober: bool = False) ->
     return candidates.chosen(np.argsort(-belief.score(candidates, sober=sober), kind="stable").tolist())
 
 
-def _waiting(history: Sequence[Evaluation], pending: Sequence[Design]) -> set[Network]:
+def _waiting(history: Sequence[Evaluation], pending: Sequence[Design]) -> set[Quantisation]:
     """Networks of which a first design is on its way, or has failed as all others would."""
-    return {network_of(design) for design in pending} - {network_of(e.design) for e in history}
+    return {quantisation_of(design) for design in pending} - {quantisation_of(e.design) for e in history}
 
 
-def _untried(candidates: Candidates, tried: set[Network]) -> Candidates:
+def _untried(candidates: Candidates, tried: set[Quantisation]) -> Candidates:
     """Those of other networks; all if there are none: only an evaluation makes a network known."""
     keep = [i for i, network in enumerate(candidates.networks) if network not in tried]
     return candidates.chosen(keep) if keep else candidates
