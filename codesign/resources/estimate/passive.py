@@ -23,7 +23,8 @@ from codesign.network.tables import SELU_FACTOR, SPANS
 from codesign.resources.estimate.figures import Boundary, Costed, LayerEstimate
 from codesign.resources.estimate.logic import Memory, cast_cost, larger_luts, reduce_luts
 from codesign.resources.estimate.multipliers import by_constants, by_variable
-from codesign.resources.estimate.sums import Copies, tree
+from codesign.resources.estimate.sums import Copies
+from codesign.resources.estimate.trees import tree
 from codesign.resources.estimate.words import EVERYTHING, Range, Words
 from codesign.resources.policy import EstimatePolicy
 

@@ -10,7 +10,8 @@ from codesign.resources.estimate.figures import Area
 from codesign.resources.estimate.logic import mux_luts
 from codesign.resources.estimate.multipliers import Multipliers, stored_products
 from codesign.resources.estimate.stored import decoding_levels, stored
-from codesign.resources.estimate.sums import Copies, Sums, tree
+from codesign.resources.estimate.sums import Copies, Sums
+from codesign.resources.estimate.trees import tree
 from codesign.resources.estimate.words import Range, Words
 from codesign.resources.policy import EstimatePolicy
 from codesign.resources.rtl.words import mux_levels

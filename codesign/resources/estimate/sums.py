@@ -1,16 +1,12 @@
-"""Adders of a layer's sums: balanced trees, or chains where the accumulator saturates."""
+"""Sums of a layer's neurons, and those of accumulators that saturate: chains. `trees` has the others."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from codesign.fixed import Ints
-from codesign.resources.estimate.adders import ENDLESS, Adders, added, adder_luts, positive
+from codesign.resources.estimate.adders import ENDLESS, added, adder_luts
 from codesign.resources.estimate.words import EVERYTHING, Bools, Range, Words
-from codesign.resources.rtl.words import CHAIN_BITS
-
-# LUTs of a sum of single bits, which the mapping joins with its neighbours.
-SINGLE_LUTS = 0.6
 
 
 @dataclass(frozen=True)
@@ -86,155 +82,6 @@ class Sums:
     levels: int
     alive: Alive
     words: Words
-
-
-# ---------------------------------------------------------------- trees
-
-
-def tree(leaves: Words, copies: Copies, limit: Range, single_bits: bool = False) -> Sums:
-    """Balanced trees along the first axis, level by level, all trees of a layer at once.
-
-    Leaves of `single_bits` are one bit at several places each, or constants.
-
-    Pairing neighbours, with an odd last one passed on, is the tree that splits N leaves at the largest
-    power of two below N. An operand that is always zero is passed by without an adder.
-    """
-    there = copies.there
-    once, plain = _View.of(~there), _View.of(there)
-    low, high = _View(there, copies.cut[there]), _Copy(there, copies.cut[there], copies=copies).entered(leaves)
-    views = (once, plain, low, high) if there.any() else (once,)
-    while len(leaves.live) > 1:
-        even = len(leaves.live) // 2 * 2
-        adders = added(leaves[0:even:2], leaves[1:even:2], limit)
-        for view in views:
-            view.add(adders if view.columns.all() else adders[:, view.columns], single_bits)
-        single_bits, leaves = False, adders.sum.then(leaves[even:])
-    words = positive(leaves, limit)
-    levels = int(np.where(words.live, words.level, 0).max(initial=0))
-    for view in views:
-        view.leave(leaves[:, view.columns], words.level[:, view.columns], levels)
-    alive = Alive()
-    for view, times in ((once, 1), (low, 1), (high, copies.more + 1)):
-        alive.join(view.alive, times)
-    # What cutting a neuron costs beside its copies: guards, carries handed over, LUTs that both parts need.
-    split = max(0, low.lut + high.lut - plain.lut)
-    guards = (copies.more + 1) * high.extra + split
-    return Sums(once.lut + plain.lut, high.lut, guards, levels, alive, words)
-
-
-@dataclass
-class _View:
-    """The bits below `cut` of some neurons' adders: LUTs, and registers that the operands' bits need."""
-
-    columns: Bools
-    cut: Ints
-    lut: int = 0
-    alive: Alive = field(default_factory=Alive)
-
-    @classmethod
-    def of(cls, columns: Bools) -> "_View":
-        """All bits."""
-        return cls(columns, np.full(int(columns.sum()), ENDLESS))
-
-    def add(self, adders: Adders, alike: bool) -> None:
-        """Count adders, shape (n, columns)."""
-        end = np.minimum(self.cut, adders.sum.top)
-        # A part that hands its carry on has all the bits that make it.
-        widest = np.maximum(adders.sum.top, np.maximum(adders.first.top, adders.second.top))
-        end = np.where(_crossing(adders, self.cut), np.minimum(self.cut, widest), end)
-        self.lut += int(adder_luts(adders, adders.start, end, alike=alike).sum())
-        self._wait(adders)
-
-    def _wait(self, adders: Adders) -> None:
-        """The operands' bits are there until the sums' level; those above a sum that wraps are not needed."""
-        for word in (adders.first, adders.second):
-            bits = np.where(adders.both, self.bits_of(word, adders.sum.top), 0)
-            self.alive.wait(bits, word.level, adders.sum.level)
-
-    def bits_of(self, word: Words, top: Ints | int = ENDLESS) -> Ints:
-        bits = np.minimum(np.minimum(word.top, top), self.cut) - word.lowest
-        return np.where(word.live & ~word.constant, np.maximum(bits, 0), 0)
-
-    def leave(self, words: Words, level: Ints, until: int) -> None:
-        """The sums: those that stand for their negative are inverted, at the level given; then all wait for others."""
-        bits = self.bits_of(words)
-        self.lut += int(bits[words.minus].sum())
-        self.alive.wait(bits, words.level, level)
-        self.alive.wait(bits, level, until)
-
-
-@dataclass
-class _Copy(_View):
-    """The bits from `cut` on, in one copy. `extra` are the LUTs of guards and of carries that come from below.
-
-    An operand is read through the guard in the adder's own LUTs, or where it waits in registers by their reset. A bit
-    below `raw_top` met no adder: where it leaves the copy, its guard is a LUT.
-    """
-
-    copies: Copies = field(default_factory=Copies.none)
-    extra: int = 0
-    raw_top: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-
-    def entered(self, leaves: Words) -> "_Copy":
-        words = leaves[:, self.columns]
-        self.raw_top = np.where(self.bits_of(words) > 0, np.maximum(words.top, self.cut + words.negative), 0)
-        return self
-
-    def add(self, adders: Adders, alike: bool) -> None:
-        there = adders.there
-        crossing = _crossing(adders, self.cut)
-        sign = np.where(adders.sum.negative, self.cut + 1, 0)
-        end = np.maximum(adders.sum.top, sign)
-        at = np.maximum(adders.start, self.cut)
-        single = crossing & (end - at == 1)
-        found = adder_luts(adders, at, np.where(single, at, end), self.cut + 1, alike)
-        self.lut += int(found.sum()) + round(SINGLE_LUTS * int(single.sum()))
-        first, second = (
-            np.where(self.copies.waits(word.level, adders.sum.level), 0, top)
-            for word, top in zip((adders.first, adders.second), self._of(self.raw_top, adders), strict=True)
-        )
-        gates = self._gates(adders, at, np.where(single, at, end), (first > at, second > at))
-        self.extra += int((crossing & ~single).sum()) + int(np.maximum(gates - found, 0).sum())
-        wired = np.where(adders.wired, np.maximum(first, second), first)
-        self.raw_top = self._then(np.where(there, np.minimum(first, at), wired), self.raw_top, adders)
-        self._wait(adders)
-
-    @staticmethod
-    def _gates(adders: Adders, at: Ints, end: Ints, raw: tuple[Bools, Bools]) -> Ints:
-        """LUTs of adders that guard every bit that varies: short ones and subtractions, of what nothing guards yet."""
-        first, second = adders.first, adders.second
-        unguarded = (raw[0] | first.constant) & (raw[1] | second.constant)
-        top = np.maximum(np.where(first.constant, 0, first.top), np.where(second.constant, 0, second.top))
-        some = adders.there & unguarded & (adders.subtracts | (end - at < CHAIN_BITS))
-        return np.where(some, np.minimum(end, top) - at, 0)
-
-    def _of(self, tops: Ints, adders: Adders) -> tuple[Ints, Ints]:
-        """Those of the first operands and of the second ones."""
-        even = 2 * len(adders.both)
-        left, right = tops[0:even:2], tops[1:even:2]
-        return np.where(adders.swapped, right, left), np.where(adders.swapped, left, right)
-
-    def _then(self, found: Ints, tops: Ints, adders: Adders) -> Ints:
-        return np.concatenate([found, tops[2 * len(adders.both) :]])
-
-    def bits_of(self, word: Words, top: Ints | int = ENDLESS) -> Ints:
-        bits = np.minimum(word.top, top) - np.maximum(word.lowest, self.cut)
-        return np.where(word.live & ~word.constant, np.maximum(bits, word.negative), 0)
-
-    def leave(self, words: Words, level: Ints, until: int) -> None:
-        super().leave(words, level, until)
-        raw = np.maximum(self.raw_top - np.maximum(words.lowest, self.cut), 0)
-        self.extra += int(raw[~words.minus].sum())  # what is inverted has a LUT anyway
-
-
-def _crossing(adders: Adders, cut: Ints) -> Bools:
-    """Adders of which the part below a cut hands a carry to that above."""
-    above = (adders.sum.top > cut) | adders.sum.negative
-    crossing: Bools = adders.there & (adders.start < cut) & above & (cut < ENDLESS)
-    return crossing
-
-
-# ---------------------------------------------------------------- chains
 
 
 def chain(leaves: Words, copies: Copies, limit: Range, operand_bits: int) -> Sums:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from codesign.resources.estimate.multipliers import Multipliers, products
 from codesign.resources.estimate.recompute import SharedUnit
 from codesign.resources.estimate.shared import Datapath, GraphDatapath, only
 from codesign.resources.estimate.stored import FLAGS, decoding_levels, stored_parameters
-from codesign.resources.estimate.sums import Alive, Copies, Sums, chain, tree
+from codesign.resources.estimate.sums import Alive, Copies, Sums, chain
+from codesign.resources.estimate.trees import Tree
 from codesign.resources.estimate.words import Bools, Range, Words
 from codesign.resources.policy import EstimatePolicy
 from codesign.resources.rtl.shared import sums_on_graphs
@@ -114,29 +116,28 @@ class _Datapath:
         operand_bits: int,
         registered: tuple[int, int],
     ) -> "_Datapath":
-        operands, cost, waiting = _operands(layer, sources, policy)
+        plain = _plain(layer, sources, policy)
         recomputes = plan.mechanism is Mechanism.RECOMPUTE
         # A neuron without operands is a constant, whatever the plan says of it; but it would be recomputed.
         hardened = np.array(plan.hardened_bits, np.int64)
-        voted = np.where(operands.live.any(axis=0) | recomputes, hardened, 0)
+        voted = np.where(plain.operands.live.any(axis=0) | recomputes, hardened, 0)
         copies = (
             Copies.none(layer.neurons)
             if recomputes
             else Copies(layer.acc.width - hardened, voted > 0, plan.mechanism.copies - 1, *registered)
         )
-        leaves = operands if layer.kind is Kind.ADD else _start(layer, cost).then(operands)
-        limit = Range.of_type(layer.acc)
-        if layer.saturates:
-            summed = chain(leaves, copies, limit, operand_bits)
+        if plain.tree is None:
+            summed = chain(plain.leaves, copies, Range.of_type(layer.acc), operand_bits)
         else:
-            wired = layer.kind is not Kind.ADD and sources[0].width == 1 and layer.reuse_factor == 1
-            summed = tree(leaves, copies, limit, wired)
+            summed = plain.tree.sums(copies)
+        waiting = Alive()
+        waiting.join(plain.waiting)
         waiting.join(summed.alive)
         if layer.reuse_factor > 1 and not layer.saturates:
             # The running sum waits in its own register.
-            running = leaves[:1]
+            running = plain.leaves[:1]
             waiting.wait(copies.registers(running), running.level, running.level + 1, -1)
-        return cls(layer, plan, operands, cost, voted, copies, summed, waiting)
+        return cls(layer, plan, plain.operands, plain.cost, voted, copies, summed, waiting)
 
     @property
     def there(self) -> Bools:
@@ -175,6 +176,37 @@ class _Datapath:
     @property
     def sum_bits(self) -> int:
         return int(self.copies.registers(self.sums.words).sum())
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What no plan changes: `operands` that enter the sums and their cost, the bits that wait between products, leaves.
+
+    `tree` adds the leaves where the accumulator wraps.
+    """
+
+    operands: Words
+    cost: Multipliers
+    waiting: Alive
+    leaves: Words
+    tree: Tree | None
+
+
+# A search asks for many plans of few layers, and this is most of an estimate.
+_PLAIN: WeakKeyDictionary[Layer, dict[tuple[object, ...], _Plain]] = WeakKeyDictionary()
+
+
+def _plain(layer: Layer, sources: Sources, policy: EstimatePolicy) -> _Plain:
+    """Found once a layer; of the policy only the choice of DSPs matters."""
+    known = _PLAIN.setdefault(layer, {})
+    key = sources, policy.dsp_min_bits, policy.dsp_tile, policy.dsp_levels
+    if key not in known:
+        operands, cost, waiting = _operands(layer, sources, policy)
+        leaves = operands if layer.kind is Kind.ADD else _start(layer, cost).then(operands)
+        wired = layer.kind is not Kind.ADD and sources[0].width == 1 and layer.reuse_factor == 1
+        tree = None if layer.saturates else Tree(leaves, Range.of_type(layer.acc), wired)
+        known[key] = _Plain(operands, cost, waiting, leaves, tree)
+    return known[key]
 
 
 def _start(layer: Layer, cost: Multipliers) -> Words:
