@@ -3,7 +3,7 @@
 Other layers, reuse and the other mechanisms are in `test_estimate_units.py`.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 from counted import estimate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import networks, plans
 from numpy.typing import ArrayLike
 
 from codesign.errors import ConfigError
@@ -490,25 +489,3 @@ def test_report_is_labelled_and_refuses_a_plan_of_another_network() -> None:
     assert result.to_json()["lut_by_cause"] == {"function": result.report.lut, **nothing}
     with pytest.raises(ConfigError, match="has no layer"):
         estimate(network, ProtectionPlan.uniform(one(dense([[1]])), 1))
-
-
-@given(
-    networks().flatmap(lambda network: st.tuples(st.just(network), st.lists(plans(network), min_size=2, max_size=4)))
-)
-def test_what_is_kept_of_a_layer_does_not_change_another_plans_estimate(
-    drawn: tuple[Network, list[ProtectionPlan]],
-) -> None:
-    network, asked = drawn
-
-    def fresh() -> Network:
-        return replace(network, layers=tuple(replace(layer) for layer in network.layers))
-
-    def outcome(of: Network, plan: ProtectionPlan) -> object:
-        try:
-            return estimate(of, plan).to_json()
-        except ConfigError as error:
-            return str(error)
-
-    kept = fresh()
-    for plan in [*asked, *reversed(asked)]:
-        assert outcome(kept, plan) == outcome(fresh(), plan)
