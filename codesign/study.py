@@ -59,6 +59,8 @@ class _Domain:
 
     def check(self, given: object) -> Value:
         """The value in its canonical type, or ValueError."""
+        if type(given) is int and self.kind == "int" and self.low <= given <= self.high:
+            return given
         if self.kind == "categorical":
             if isinstance(given, str) and given in self.choices:
                 return given
@@ -172,9 +174,11 @@ class Design:
     truncation: str = "builder"
 
     def __post_init__(self) -> None:
+        given = vars(self)
         for name, domain in _DOMAINS.items():
             try:
-                object.__setattr__(self, name, domain.check(getattr(self, name)))
+                if (value := domain.check(given[name])) is not given[name]:
+                    object.__setattr__(self, name, value)
             except ValueError as error:
                 raise ConfigError(f"design: {name}: {error}") from None
         if self.reuse_factor > 1 and self.strategy != "Resource":
@@ -402,7 +406,7 @@ class SpaceSection(_Section):
             )
         return self
 
-    @property
+    @cached_property
     def variables(self) -> tuple[Variable, ...]:
         """All variables of their own, in the order of the fields."""
         found = (getattr(self, name) for name in type(self).model_fields)
@@ -413,19 +417,28 @@ class SpaceSection(_Section):
         """The variables a search decides."""
         return tuple(variable for variable in self.variables if not variable.fixed)
 
+    # A search makes tens of thousands of designs.
+    @cached_property
+    def _own(self) -> dict[str, Variable]:
+        return {variable.name: variable for variable in self.variables}
+
+    @cached_property
+    def _decided(self) -> dict[str, Any]:
+        return {name: variable.first for name, variable in self._own.items() if variable.fixed}
+
     def design(self, values: Mapping[str, Any]) -> Design:
         """The design with these values of the searched variables; NumPy scalars become plain numbers.
 
         Raises ConfigError for a missing or unknown variable, or a value outside the space.
         """
-        own = {variable.name: variable for variable in self.variables}
-        chosen: dict[str, Any] = {name: variable.first for name, variable in own.items() if variable.fixed}
+        own, chosen = self._own, dict(self._decided)
         for name, value in values.items():
             plain = value.item() if hasattr(value, "item") else value
             if name not in own or plain not in own[name]:
                 raise ConfigError(f"design: {name} = {_short(plain)} lies outside the study's space")
             chosen[name] = plain
-        if missing := [name for name in own if name not in chosen]:
+        if len(chosen) < len(own):
+            missing = [name for name in own if name not in chosen]
             raise ConfigError(f"design: no value for {', '.join(missing)}")
         chosen.setdefault("activation_bits", chosen["weight_bits"])
         return Design(**_as_meant(chosen))

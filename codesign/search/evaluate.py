@@ -55,6 +55,7 @@ class Evaluator:
         self._golden: dict[str, Ints] = {}
         self._trained: dict[Quantisation, TrainedNetwork | ConfigError] = {}
         self._networks: dict[tuple[Quantisation, int], Network] = {}
+        self._signatures: dict[Design, tuple[str, str, str, int]] = {}
         self._known: dict[str, Known] = {}
         self._estimates: dict[tuple[str, str, str, int], Estimate] = {}
         self._foresight = Foresight.of(self.fault_model(), study.seed)
@@ -96,8 +97,10 @@ class Evaluator:
 
     def signature(self, design: Design) -> tuple[str, str, str, int]:
         """Digests and structure: two designs of the same signature are the same accelerator."""
-        network, plan = self.protected(design)
-        return network.digest, plan.digest, *design.structure
+        if design not in self._signatures:
+            network, plan = self.protected(design)
+            self._signatures[design] = network.digest, plan.digest, *design.structure
+        return self._signatures[design]
 
     def known(self, design: Design) -> Known:
         """What is exact of a design, and the risk that is foretold; its network is trained if it has to be."""

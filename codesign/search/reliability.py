@@ -1,7 +1,7 @@
 """How the accuracy under faults is learned: in log-odds, around what the flips that get through foretell."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import ndtri
@@ -51,9 +51,9 @@ class Line:
 
 
 class Reliability:
-    """Log-odds above the requirement of what a campaign will measure."""
+    """Log-odds above the requirement of what a campaign will measure; length scales are those of `like` if given."""
 
-    def __init__(self, measured: "Measured") -> None:
+    def __init__(self, measured: "Measured", like: "Reliability | None" = None) -> None:
         self._wanted, self._line = measured.wanted, None
         points, observed, scale = measured.points, measured.observed, None
         if measured.foretold is not None:
@@ -62,7 +62,9 @@ class Reliability:
             observed = Observed(observed.values - self._line.at(above), observed.variance)
             points, scale = _with(points, above), _MODEL_DEVIATION
         self.noise = _noise_at_border(measured.observed)
-        self._surrogate = Surrogate(points, observed, len(points), scale)
+        self._surrogate: Surrogate = Surrogate(
+            points, observed, len(points), scale, None if like is None else like._surrogate
+        )
 
     def predict(self, points: Floats, foretold: Floats | None, guessed: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """Mean and standard deviation, a measurement's noise included, shape (n,) each.
@@ -114,9 +116,44 @@ class Measured:
         )
         return Measured(np.concatenate([self.points, points]), both, more, self.wanted)
 
-    def model(self) -> Reliability:
+    def first(self, count: int) -> "Measured":
+        """So many of them."""
+        observed = Observed(self.observed.values[:count], self.observed.variance[:count])
+        return Measured(
+            self.points[:count], None if self.foretold is None else self.foretold[:count], observed, self.wanted
+        )
+
+    def model(self, like: Reliability | None = None) -> Reliability:
         """What is learned from all of it."""
-        return Reliability(self)
+        return Reliability(self, like)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Models of what was measured, whose length scales are found anew whenever there are half as many values more.
+
+    In between those of fewer values serve. It does not matter when it was asked for which: they follow from the values
+    alone, so that a search that goes on asks for the same designs.
+    """
+
+    _settled: dict[tuple[bytes, bytes, bytes], Reliability] = field(default_factory=dict)
+
+    def model(self, measured: Measured, since: int | None = None) -> Reliability:
+        """Of all values; the first `since` of them (default: all) may settle length scales."""
+        settling = measured.first(_settling(len(measured.points) if since is None else since))
+        foretold = b"" if settling.foretold is None else settling.foretold.tobytes()
+        key = settling.points.tobytes(), settling.observed.values.tobytes(), foretold
+        if key not in self._settled:
+            self._settled[key] = settling.model()
+        return measured.model(self._settled[key])
+
+
+def _settling(count: int) -> int:
+    """The largest of 1, 2, 3, 4, 6, 9, 13, 19, ... up to a number."""
+    found = 1
+    while (following := max(found + 1, found * 3 // 2)) <= count:
+        found = following
+    return found
 
 
 def _with(points: Floats, above: Floats) -> Floats:

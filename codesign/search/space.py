@@ -57,9 +57,9 @@ class Space:
         every = product(*(c for c in choices if c))
         return self.distinct({v.name: x for v, x in zip(self.variables, one, strict=True)} for one in every)
 
-    def encode(self, points: Iterable[Point]) -> NDArray[np.float64]:
+    def encode(self, points: Sequence[Point]) -> NDArray[np.float64]:
         """Coordinates in 0..1, shape (n, d): numbers by their size, categories one-hot."""
-        return np.array([np.concatenate([_encode(v, p[v.name]) for v in self.variables]) for p in points])
+        return np.concatenate([_encode(v, [p[v.name] for p in points]) for v in self.variables], axis=1)
 
     def decode(self, unit: NDArray[np.float64]) -> Point:
         """The point at uniform numbers in 0..1, one a variable: shape (n_variables,)."""
@@ -149,12 +149,12 @@ def _not_above(variable: Variable, value: Value) -> Value:
     return variable.high
 
 
-def _encode(variable: Variable, value: Value) -> list[float]:
+def _encode(variable: Variable, values: Sequence[Value]) -> NDArray[np.float64]:
+    """Shape (n, coordinates of this variable)."""
     if variable.kind == "categorical":
-        return [float(value == choice) for choice in variable.values]
-    assert not isinstance(value, str)
+        return np.array([[value == choice for choice in variable.values] for value in values], np.float64)
     low, high = _ends(variable)
-    return [(value - low) / (high - low)]
+    return ((np.array(values, np.float64) - low) / (high - low))[:, None]
 
 
 def _at(variable: Variable, unit: float) -> Value:

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +24,34 @@ class Surrogate:
     """A Gaussian process (scikit-optimize's) on standardised values, with the observations' own noise.
 
     With `residual_scale` the values are what a trend has left over: away from all points zero is expected instead of
-    their mean, give or take at least so much, however well the trend fits the few values that there are.
+    their mean, give or take at least so much, however well the trend fits the few values that there are. With `like`
+    length scales are taken over from another surrogate instead of being found: that is nearly all of the time.
     """
 
-    def __init__(self, points: Floats, observed: Observed, seed: int, residual_scale: float | None = None) -> None:
+    def __init__(
+        self,
+        points: Floats,
+        observed: Observed,
+        seed: int,
+        residual_scale: float | None = None,
+        like: "Surrogate | None" = None,
+    ) -> None:
         from skopt.learning import GaussianProcessRegressor  # over a second to import
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
         self._mean = float(observed.values.mean()) if residual_scale is None else 0.0
         spread = float(np.sqrt(np.mean((observed.values - self._mean) ** 2)))
         self._scale = max(spread, residual_scale or 0.0)
-        self._model = None
+        self._model: Any = None
         if self._scale < 1e-12:  # a constant: nothing to learn, and nothing to divide by
             return
         kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
             length_scale=np.ones(points.shape[1]), length_scale_bounds=[(0.05, 20.0)] * points.shape[1], nu=2.5
         )
+        settled = None if like is None or like._model is None else like._model.kernel_
         self._model = GaussianProcessRegressor(
-            kernel=kernel,
+            kernel=settled or kernel,
+            optimizer=None if settled else "fmin_l_bfgs_b",
             alpha=observed.variance / self._scale**2 + 1e-6,
             n_restarts_optimizer=1,
             random_state=seed,

@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.search.evaluation import Evaluation
 from codesign.search.problem import Known, Problem, quantisation_of
-from codesign.search.reliability import Measured, Reliability, log_odds
+from codesign.search.reliability import Learned, Measured, Reliability, log_odds
 from codesign.search.searchers.guess import Guess
 from codesign.search.space import Space
 from codesign.search.surrogate import Floats, Observed, Surrogate, constrained_improvement
@@ -31,6 +31,16 @@ class Candidates:
         points = space.encode([space.point(design) for design in distinct])
         return cls(distinct, points, [quantisation_of(design) for design in distinct])
 
+    def with_more(self, space: Space, designs: Sequence[Design]) -> "Candidates":
+        """And others behind them."""
+        known = set(self.designs)
+        more = [design for design in designs if design not in known]
+        if not more:
+            return self
+        others = Candidates.of(space, more)
+        points = np.concatenate([self.points, others.points])
+        return Candidates([*self.designs, *others.designs], points, [*self.networks, *others.networks])
+
     def chosen(self, keep: Sequence[int]) -> "Candidates":
         """Those of these places."""
         return Candidates([self.designs[i] for i in keep], self.points[list(keep)], [self.networks[i] for i in keep])
@@ -46,11 +56,14 @@ class Belief:
         pending: Sequence[Design],
         problem: Problem,
         wanted: float | None,
+        learned: Learned,
     ) -> None:
-        self._problem, self._history = problem, history
+        self._problem, self._history, self._learned = problem, history, learned
         self._looked_up: dict[Design, Known | None] = {}
         self._coordinates: dict[Design, Floats] = {}
         self._probed: dict[Quantisation, bool] = {}
+        self._rows: dict[Design, Floats] = {}
+        self._guess: Guess | None = None
         seen = Candidates.of(space, [e.design for e in history])
         self._points = seen.points
         self.look_up(seen)
@@ -96,13 +109,21 @@ class Belief:
 
     def _figures(self, candidates: Candidates) -> tuple[Floats, Floats]:
         """Rows of `_row` and their standard deviations, zero where they are exact, shape (n, k) each."""
-        known = {design: _row(figures) for design, figures in self._looked_up.items() if figures is not None}
-        points = np.array([self._coordinates[design] for design in known])
-        rows, deviations = Guess(points, np.array(list(known.values()))).predict(candidates.points)
+        guess = self._current_guess()
+        rows, deviations = guess.predict(candidates.points)
         for i, design in enumerate(candidates.designs):
-            if design in known:
-                rows[i], deviations[i] = known[design], 0.0
+            if design in self._rows:
+                rows[i], deviations[i] = self._rows[design], 0.0
         return rows, deviations
+
+    def _current_guess(self) -> Guess:
+        """From all that is looked up by now."""
+        new = {d: _row(k) for d, k in self._looked_up.items() if k is not None and d not in self._rows}
+        if new or self._guess is None:
+            self._rows |= new
+            points = np.array([self._coordinates[design] for design in self._rows])
+            self._guess = Guess(points, np.array(list(self._rows.values())), self._guess)
+        return self._guess
 
     def _score_of_trained(self, candidates: Candidates, *, sober: bool) -> Floats:
         rows, deviations = self._figures(candidates)
@@ -138,11 +159,14 @@ class Belief:
 
     @cached_property
     def _reliability(self) -> Reliability | None:
-        return None if self._measured is None else self._measured.model()
+        return None if self._measured is None else self._model(self._measured)
 
     @cached_property
     def _blind_reliability(self) -> Reliability | None:
-        return None if self._measured is None else replace(self._measured, foretold=None).model()
+        return None if self._measured is None else self._model(replace(self._measured, foretold=None))
+
+    def _model(self, measured: Measured) -> Reliability:
+        return self._learned.model(measured, len(self._history))
 
     def _foretold(self, candidates: Candidates) -> Floats | None:
         """Log-odds of right answers that their risks foretell, shape (n,), if all of them have one."""
@@ -162,7 +186,7 @@ class Belief:
         if not pending.designs or self._measured is None:
             return
         foretold = None if self._measured.foretold is None else self._foretold(pending)
-        model = self._measured.model() if foretold is not None else replace(self._measured, foretold=None).model()
+        model = self._model(self._measured if foretold is not None else replace(self._measured, foretold=None))
         mean, _ = model.predict(pending.points, foretold)
         for figures, above in zip((f for f in known if f is not None), mean, strict=True):
             if above >= 0 and min(figures.margins.values(), default=0.0) >= 0:

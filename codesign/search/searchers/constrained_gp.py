@@ -13,13 +13,14 @@ import numpy as np
 
 from codesign.search.evaluation import Evaluation, rank
 from codesign.search.problem import Problem, quantisation_of
+from codesign.search.reliability import Learned
 from codesign.search.searchers.belief import Belief, Candidates
 from codesign.search.searchers.unseen import Unseen
-from codesign.search.space import Space
+from codesign.search.space import Point, Space
 from codesign.study import Design, Study
 from codesign.train.builder import Quantisation
 
-_SAMPLED, _NEIGHBOURS = 300, 100
+_SAMPLED, _NEIGHBOURS = 200, 100
 _BREEDS, _PARENTS = 3, 10
 _POOL = 40  # designs whose exact figures are looked up, so that all others can be guessed from them
 _HOPEFUL, _ROUNDS, _LOOKED_UP = (
@@ -37,6 +38,7 @@ class ConstrainedGp:
     def __init__(self, study: Study) -> None:
         self._space, self._seed = Space(study.space), study.seed
         self._wanted, self._initial = study.requirements.accuracy_faulty, study.search.initial
+        self._learned = Learned()
 
     def ask(self, history: Sequence[Evaluation], pending: Sequence[Design], problem: Problem) -> Design | None:
         """See `Searcher`."""
@@ -47,9 +49,9 @@ class ConstrainedGp:
             return design
         generator = np.random.default_rng((self._seed, 2, number))
         if history and self._space.variables:
-            belief = Belief(self._space, history, pending, problem, self._wanted)
+            belief = Belief(self._space, history, pending, problem, self._wanted, self._learned)
             belief.look_up(self._pool)
-            candidates = self._bred(belief, self._candidates(history, generator), generator)
+            candidates = self._candidates(belief, history, generator)
             candidates = _untried(candidates, _waiting(history, pending))
             if number < self._initial:
                 candidates = _untried(
@@ -74,24 +76,30 @@ class ConstrainedGp:
             return None
         return Candidates.of(self._space, [self._space.design(p) for p in self._space.listed])
 
-    def _candidates(self, history: Sequence[Evaluation], generator: np.random.Generator) -> Candidates:
-        """All of a small space; of another one random points, neighbours of the best ones and lines through them."""
+    def _candidates(self, belief: Belief, history: Sequence[Evaluation], generator: np.random.Generator) -> Candidates:
+        """All of a small space; of another one random points, lines through the best one, and neighbours.
+
+        Those are of the best designs, and then a few times over of the most promising ones.
+        """
         if self._listed is not None:
             return self._listed
         ranked = [self._space.point(e.design) for e in sorted(history, key=rank)[:5]]
-        found = self._space.sample(_SAMPLED, generator)
-        found += [self._space.near(ranked[i % len(ranked)], generator) for i in range(_NEIGHBOURS)]
-        found += list(self._space.lines(ranked[0]))
-        return Candidates.of(self._space, [self._space.design(point) for point in found])
+        points = [
+            *self._space.sample(_SAMPLED, generator),
+            *self._near(ranked, generator),
+            *self._space.lines(ranked[0]),
+        ]
+        found = Candidates.of(self._space, [self._space.design(point) for point in points])
+        scores = belief.score(found)
+        for _ in range(_BREEDS):
+            parents = [self._space.point(found.designs[i]) for i in np.argsort(-scores, kind="stable")[:_PARENTS]]
+            more = found.with_more(self._space, [self._space.design(p) for p in self._near(parents, generator)])
+            new = more.chosen(range(len(found.designs), len(more.designs)))
+            found, scores = more, np.concatenate([scores, belief.score(new)])
+        return found
 
-    def _bred(self, belief: Belief, candidates: Candidates, generator: np.random.Generator) -> Candidates:
-        """With neighbours of the most promising ones, a few times over; a small space is there as a whole."""
-        for _ in range(0 if self._listed is not None else _BREEDS):
-            best = _by_score(belief, candidates).designs[:_PARENTS]
-            parents = [self._space.point(design) for design in best]
-            near = [self._space.near(parents[i % len(parents)], generator) for i in range(_NEIGHBOURS)]
-            candidates = Candidates.of(self._space, [*candidates.designs, *map(self._space.design, near)])
-        return candidates
+    def _near(self, points: Sequence[Point], generator: np.random.Generator) -> list[Point]:
+        return [self._space.near(points[i % len(points)], generator) for i in range(_NEIGHBOURS)]
 
     def _best(self, belief: Belief, candidates: Candidates, unseen: Unseen) -> Design | None:
         """The new design of the highest score.

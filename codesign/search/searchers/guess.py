@@ -17,17 +17,22 @@ class Guess:
 
     Hardware grows about as shares of neurons times numbers of bits, which a quadratic follows far from all that was
     looked up. `points` has shape (m, d), `rows` (m, k): k quantities. Length scale and size of the rest are the
-    likeliest of a few (Rasmussen and Williams, "Gaussian processes for machine learning", 2006, equation 5.8): that
-    takes milliseconds, and there are several of these for each design that is asked for.
+    likeliest of a few (Rasmussen and Williams, "Gaussian processes for machine learning", 2006, equation 5.8), or those
+    `like` another guess of fewer designs: that takes milliseconds, and there are several of these for each design that
+    is asked for.
     """
 
-    def __init__(self, points: Floats, rows: Floats) -> None:
+    def __init__(self, points: Floats, rows: Floats, like: "Guess | None" = None) -> None:
         self._points, self._mean, spread = points, rows.mean(axis=0), rows.std(axis=0)
         self._scale = np.where(spread > 1e-12, spread, 1.0)
         self._constant = spread <= 1e-12
         values = (rows - self._mean) / self._scale
-        fits = [self._fit(values, length, share) for length, share in product(_LENGTHS, _SHARES)]
-        _, self._length, self._share, self._factor, self._weights = max(fits, key=lambda fit: fit[0])
+        settings = product(_LENGTHS, _SHARES) if like is None else [(like._length, like._share)]
+        fits = [self._fit(values, length, share) for length, share in settings]
+        best = max(fits, key=lambda fit: fit[0])
+        self._length: float = best[1]
+        self._share: float = best[2]
+        self._factor, self._weights = best[3:]
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Means and standard deviations, each of shape (n, k)."""
