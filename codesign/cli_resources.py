@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from codesign.cli_common import ActivationBits, Bits, Json, print_json
-from codesign.cli_subjects import Costed, open_costed
 from codesign.errors import ConfigError, one_of
+
+if TYPE_CHECKING:
+    from codesign.cli_subjects import Costed
 
 SOURCES = ("estimate", "yosys", "vivado", "vitis")
 
@@ -91,8 +93,9 @@ def resources(
     return None
 
 
-def _design(what: str, weight_bits: int | None, activation_bits: int | None) -> Costed:
+def _design(what: str, weight_bits: int | None, activation_bits: int | None) -> "Costed":
     """A run without a number stands for its project."""
+    from codesign.cli_subjects import open_costed
     from codesign.hls.folder import Project
     from codesign.search.folder import RunFolder
 
@@ -106,14 +109,14 @@ def _design(what: str, weight_bits: int | None, activation_bits: int | None) -> 
     return open_costed(what, weight_bits, activation_bits)
 
 
-def _estimated(design: Costed) -> dict[str, Any]:
+def _estimated(design: "Costed") -> dict[str, Any]:
     from codesign.resources.estimate import EstimatePolicy, estimate
 
     policy = EstimatePolicy.of(*design.structure)
     return estimate(design.network, design.plan, clock_ns=design.clock_ns, policy=policy).to_json()
 
 
-def _mapped(design: Costed, family: str | None, folder: Path | None, vectors: int) -> dict[str, Any]:
+def _mapped(design: "Costed", family: str | None, folder: Path | None, vectors: int) -> dict[str, Any]:
     from codesign.resources.equivalence import mapped_circuit, verify
     from codesign.resources.estimate import EstimatePolicy
     from codesign.resources.mapping import FAMILIES, family_of
