@@ -36,6 +36,7 @@ from codesign.cli_common import (
     workers_of,
 )
 from codesign.cli_curve import compare, curve
+from codesign.cli_init import init
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
 from codesign.cli_upsets import upsets
@@ -76,6 +77,9 @@ def _options(
 
     del version
     console.quiet = quiet
+
+
+app.command()(init)
 
 
 @app.command()

@@ -25,6 +25,7 @@ DATA = Path(__file__).resolve().parent / "data" / "reports"
 
 # What each command's help says first.
 PURPOSE = {
+    "init": "Write a commented study for a trained model and its data",
     "train": "Train the study's networks",
     "analyze": "Show which neurons and which bits matter",
     "campaign": "Attack the study's network with faults",

@@ -23,11 +23,16 @@ def check_taken(study: Study, model: Any, network: Network, data: Data, quantisa
         say(f"{study.model_path}: {remark}")
 
 
-def _check_widths(study: Study, network: Network, said: Quantisation) -> None:
-    """A design's widths are written into results, so they have to be the model's own."""
+def widths(network: Network, otherwise: Quantisation) -> Quantisation:
+    """The widest weights and activations; those of `otherwise` where it has none."""
     weights = _widest(layer.w.type.width for layer in network.layers if layer.kind in _WEIGHTED)
     activations = _widest(layer.result.width for layer in network.layers if layer.kind in _ACTIVATIONS)
-    found = Quantisation(weights or said.weight_bits, activations or said.activation_bits)
+    return Quantisation(weights or otherwise.weight_bits, activations or otherwise.activation_bits)
+
+
+def _check_widths(study: Study, network: Network, said: Quantisation) -> None:
+    """A design's widths are written into results, so they have to be the model's own."""
+    found = widths(network, said)
     if found != said:
         raise ConfigError(
             f"{study.path}: [space] says weight_bits = {said.weight_bits} and activation_bits = "

@@ -34,7 +34,7 @@ from codesign.train.headroom import add_headroom_cost
 from codesign.train.recipe import Recipe, recipe_of, scratch_recipe
 from codesign.train.start import WEIGHTS, Start, load_weights, packed
 from codesign.train.supported import check_layers
-from codesign.train.taken import check_taken
+from codesign.train.taken import check_taken, remarks, widths
 from codesign.train.truncation import truncated
 
 # Raise it when training itself changes, so that kept networks are not taken for new ones.
@@ -266,12 +266,37 @@ def _train_and_keep(task: _Task, recipe: Recipe, stem: Path) -> TrainedNetwork:
     return _keep(task, network, time.perf_counter() - start, stem)
 
 
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A model that is taken as it is: its network and widths, and where that answers otherwise than Keras does."""
+
+    network: Network
+    data: Data
+    quantisation: Quantisation
+    accuracy_clean: float
+    remarks: list[str]
+
+
+def taken(study: Study) -> Taken:
+    """The network of the study's model file, whatever widths the study says. Nothing is kept."""
+    builder = load_builder(study)
+    data = builder.data()
+    model, network = _converted(study, builder, data)
+    said = int(study.space.weight_bits.first)
+    found = widths(network, Quantisation(said, said))
+    return Taken(network, data, found, accuracy(network, data), remarks(model, network, data))
+
+
+def _converted(study: Study, builder: Builder, data: Data) -> tuple[Any, Network]:
+    model = load(study, builder.custom_objects)
+    check_model(model, str(study.model_path), data)
+    return model, network_from_keras(model, study.name, builder.input_type, study.hardware.backend)
+
+
 def _taken(task: _Task, quantisation: Quantisation, stem: Path) -> TrainedNetwork:
     """The network of the study's model file."""
     study, start = task.study, time.perf_counter()
-    model = load(study, task.builder.custom_objects)
-    check_model(model, str(study.model_path), task.data)
-    network = network_from_keras(model, study.name, task.builder.input_type, study.hardware.backend)
+    model, network = _converted(study, task.builder, task.data)
     check_taken(study, model, network, task.data, quantisation)
     return _keep(task, network, time.perf_counter() - start, stem)
 
