@@ -20,6 +20,7 @@ from codesign.errors import ConfigError, one_of
 from codesign.files import digest_of, write_atomically
 from codesign.fixed import Rounding
 from codesign.network import Kind, Layer, Network
+from codesign.notebook import html_table
 
 FORMAT = 1
 REPLICAS = 3
@@ -196,6 +197,15 @@ class ProtectionPlan:
         if len({plan.layer for plan in self.layers}) < len(self.layers):
             raise ConfigError("plan: a layer is named twice")
         return self
+
+    def _repr_html_(self) -> str:
+        hardened = [sum(h > 0 for h in p.hardened_bits) for p in self.layers]
+        rows = [
+            (p.layer, p.mechanism, p.scope, f"{count} of {len(p.hardened_bits)}", max(p.hardened_bits, default=0))
+            for p, count in zip(self.layers, hardened, strict=True)
+        ]
+        head = ("layer", "mechanism", "scope", "hardened neurons", "most bits")
+        return html_table("protection plan" if rows else "no protection", head, rows)
 
     @cached_property
     def digest(self) -> str:

@@ -19,6 +19,7 @@ PACKAGE = "codesign"
 # which read capacities from it.
 ORDER = (
     "errors",
+    "notebook",
     "files",
     "progress",
     "assets",

@@ -9,6 +9,7 @@ from codesign.campaign.sequential import Stopping
 from codesign.campaign.statistics import Interval, rate_interval
 from codesign.campaign.verdict import Verdict
 from codesign.engine.counts import COUNTS, CountArray
+from codesign.notebook import html_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,13 @@ class CampaignResult:
     def met(self) -> bool:
         """Whether every requirement is met: none is violated, and none undecided."""
         return all(status is Status.MET for _, status in self.verdicts())
+
+    def _repr_html_(self) -> str:
+        rates = {"accuracy": self.accuracy, "sdc1": self.sdc1, **self.outcomes}
+        rows = [(name, f"{rate.mean:.4f}", f"[{rate.low:.4f}, {rate.high:.4f}]", "") for name, rate in rates.items()]
+        rows += [(str(requirement), "", "", str(status)) for requirement, status in self.verdicts()]
+        caption = f"{self.trials} trials of {self.samples} samples ({self.simulator}), {self.confidence:.0%} confidence"
+        return html_table(caption, ("rate", "mean", "interval", "verdict"), rows)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CampaignResult) and self.to_json() == other.to_json()

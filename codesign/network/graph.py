@@ -21,6 +21,7 @@ from codesign.files import write_atomically
 from codesign.fixed import MAX_WIDTH, FixedPoint, Ints, quantise
 from codesign.network.layer import INPUT, Kind, Layer, Parameter, Shape, Window
 from codesign.network.passive import check_sources
+from codesign.notebook import html_table
 
 FORMAT = 2
 # What NumPy's and the standard library's readers raise on damaged or foreign files.
@@ -171,6 +172,11 @@ class Network:
         if array.size and (array.min() < self.input_type.min_raw or array.max() > self.input_type.max_raw):
             raise ConfigError(f"raw inputs {array.min()}..{array.max()} lie outside {self.input_type}")
         return array.astype(np.int64)
+
+    def _repr_html_(self) -> str:
+        rows = [(x.name, x.kind, x.n_out, x.accumulator, x.result, x.reuse_factor) for x in self.layers]
+        caption = f"{self.name}: {self.n_in} inputs of {self.input_type}"
+        return html_table(caption, ("layer", "kind", "values", "accumulator", "result", "reuse factor"), rows)
 
     @cached_property
     def digest(self) -> str:

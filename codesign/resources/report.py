@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from codesign.errors import ReportError
+from codesign.notebook import html_table
 
 # Figures of different sources are never mixed in one search, so the label is part of every report.
 SOURCES = ("vivado", "vitis", "yosys", "estimate")
@@ -47,6 +48,10 @@ class ResourceReport:
     def to_json(self) -> dict[str, Any]:
         """The fields by name; a figure that the source does not give is null."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, getattr(self, name)) for name in (*COUNTS, "clock_ns")]
+        return html_table(f"{self.source} ({self.tool_version})", ("figure", "value"), rows)
 
     @classmethod
     def from_json(cls, data: Any) -> "ResourceReport":

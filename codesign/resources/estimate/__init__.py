@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from codesign.network import Network
+from codesign.notebook import html_table
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate.figures import CAUSES, Area, LayerEstimate
 from codesign.resources.estimate.passive import passive_cost
@@ -81,6 +82,11 @@ class Estimate:
     def guards(self) -> int:
         """LUTs that keep the copies apart."""
         return self.total.guards
+
+    def _repr_html_(self) -> str:
+        causes = [(layer.name, layer.lut, *(getattr(layer, cause) for cause in CAUSES)) for layer in self.layers]
+        caption = f"{self.report.lut:,} LUT, {self.report.dsp} DSP, {self.report.latency_cycles} cycles (estimate)"
+        return html_table(caption, ("layer", "LUT", *CAUSES), causes)
 
     def to_json(self) -> dict[str, Any]:
         """The report's fields, the LUTs by cause, the layers, and the expected errors (null if not calibrated)."""
