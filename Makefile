@@ -1,7 +1,7 @@
 # `make` alone explains the targets. Everything runs from .venv, which is made when it is missing or out of date.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help demo test test-fast test-slow bench lint format lock env clean
+.PHONY: help demo test test-fast test-slow bench lint docs format lock env clean
 
 PIP_TOOLS := pip-tools==7.6.2
 BIN := .venv/bin
@@ -50,6 +50,9 @@ lint: env ## ruff, mypy --strict, clang-format and the import order of the packa
 	$(BIN)/clang-format --dry-run -Werror hls_templates/*.h tests/cxx/* codesign/engine/native/*
 	$(BIN)/mypy
 	$(BIN)/python scripts/check_imports.py
+
+docs: env ## the documentation as a site, in site/; a dead link or a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 format: env ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .

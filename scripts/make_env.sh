@@ -4,6 +4,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=$1
+# Making it again would empty what the link points to.
+if [ -L .venv ]; then
+    echo ".venv is a link to $(readlink .venv): run make there, or remove the link" >&2
+    exit 1
+fi
 stamp=.venv/.made-from
 engine=codesign/engine/libcodesign_engine.so
 
