@@ -29,14 +29,14 @@ class Target:
 
 def find(host: str, user: str | None, port: int | None) -> Target:
     """Where a host is reached. Raises ConfigError for a name or a configuration that is none."""
-    paramiko = _paramiko()
+    library = _paramiko()
 
     if not host or host.startswith("-") or any(c.isspace() for c in host):
         raise ConfigError(f"'{host}' is no host name")
     path = Path.home() / ".ssh" / "config"
     try:
-        found = paramiko.SSHConfig.from_path(str(path)).lookup(host) if path.is_file() else {}
-    except (OSError, paramiko.SSHException, UnicodeDecodeError) as error:
+        found = library.SSHConfig.from_path(str(path)).lookup(host) if path.is_file() else {}
+    except (OSError, library.SSHException, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     for hop in ("proxyjump", "proxycommand"):
         if found.get(hop, "none") != "none":
@@ -55,8 +55,8 @@ def find(host: str, user: str | None, port: int | None) -> Target:
 
 def open_client(target: Target, timeout_s: float) -> "paramiko.SSHClient":
     """A connection that is let in. Raises BoardError saying what is in the way."""
-    paramiko = _paramiko()
-    client = paramiko.SSHClient()
+    library = _paramiko()
+    client = library.SSHClient()
     try:
         for path in target.known_hosts:
             if path.is_file():
@@ -74,7 +74,7 @@ def open_client(target: Target, timeout_s: float) -> "paramiko.SSHClient":
         )
     except BaseException as error:
         client.close()
-        if isinstance(error, (paramiko.SSHException, OSError, EOFError, UnicodeError)):
+        if isinstance(error, (library.SSHException, OSError, EOFError, UnicodeError)):
             _explain(target, error)
         raise
     return cast("paramiko.SSHClient", client)
