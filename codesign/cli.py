@@ -36,6 +36,7 @@ from codesign.cli_common import (
     workers_of,
 )
 from codesign.cli_curve import compare, curve
+from codesign.cli_deploy import deploy
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
 from codesign.cli_upsets import upsets
@@ -225,6 +226,7 @@ def export(
 
 
 app.command()(resources)
+app.command()(deploy)
 
 
 @app.command()

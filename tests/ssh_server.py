@@ -39,6 +39,7 @@ class Server:
     home: Path
     faults: Faults
     stop: Callable[[], None]
+    change: Callable[[dict[str, str]], None]  # the environment of commands
 
 
 class _Handle(SFTPHandle):
@@ -182,7 +183,7 @@ def serve(
             transport.close()
 
     threading.Thread(target=accept, daemon=True).start()
-    return Server(listener.getsockname()[1], home, faults, stop)
+    return Server(listener.getsockname()[1], home, faults, stop, variables.update)
 
 
 def _cut(connection: socket.socket) -> None:
