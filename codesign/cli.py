@@ -13,6 +13,7 @@ import typer
 from codesign.cli_ablate import ablate
 from codesign.cli_analyze import analyze
 from codesign.cli_avf import avf
+from codesign.cli_build import build
 from codesign.cli_calibrate import calibrate
 from codesign.cli_campaign import campaign, faults, replay
 from codesign.cli_common import (
@@ -226,6 +227,7 @@ def export(
 
 
 app.command()(resources)
+app.command()(build)
 app.command()(deploy)
 
 

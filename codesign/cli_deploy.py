@@ -69,7 +69,9 @@ def _find(path: Path) -> Path:
 
     if not path.is_dir() or (path / MANIFEST).is_file():
         return path
-    found = sorted({one.parent for pattern in ("*", "build/*/*") for one in path.glob(f"{pattern}/{MANIFEST}")})
+    path = path.resolve()
+    beside = path.parent.glob(f"{path.name}-*/*/{MANIFEST}")  # where `codesign build` puts it
+    found = sorted({one.parent for one in (*path.glob(f"*/{MANIFEST}"), *beside)})
     if not found:
         raise ConfigError(f"no package in {path}: `codesign build` makes one")
     if len(found) > 1:
