@@ -19,7 +19,7 @@ def board_project(project: Project, board: Board, folder: Path) -> Project:
 
     Raises ConfigError where a project names the board but was made for another one of that name.
     """
-    if getattr(project.options, "board", None) == board.name:
+    if project.options.board == board.name:
         _check(project.options, board, project.folder)
         return project
     options = board_options(project, board)
