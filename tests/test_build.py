@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import asdict
@@ -212,3 +213,44 @@ def test_bad_input_is_one_line(project: Path, tools: Path, tmp_path: Path, capsy
     assert build(project) == 2
     assert "build_design.tcl is missing" in capsys.readouterr().err
     assert Project.open(project).network == small_network()
+
+
+@pytest.fixture
+def plain(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project for no board; writing one for a board takes the files of `project`."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    document = json.loads((project / MANIFEST).read_text())
+    document |= {"options": asdict(ProjectOptions("Vitis", io_type="io_stream")), "board": None}
+    (folder / MANIFEST).write_text(json.dumps(document))
+    shutil.copy(project / "network.npz", folder)
+
+    def write(network: object, plan: object, target: Path, options: ProjectOptions, inputs: object) -> Project:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(project, target)
+        (target / MANIFEST).write_text(json.dumps({**document, "options": asdict(options)}))
+        return Project.open(target)
+
+    monkeypatch.setattr("codesign.hls.project.write_project", write)
+    return folder
+
+
+def test_the_boards_project_is_written_once(plain: Path, tools: Path, capsys: Captured) -> None:
+    both(tools, "vitis_hls")
+    assert build(plain) == 0
+    assert "writing the project for pynq-z2" in capsys.readouterr().err
+    written = plain.with_name("plain-pynq-z2") / "project"
+    options = Project.open(written).options
+    assert (options.backend, options.part, options.clock_ns) == ("Vitis", "xc7z020clg400-1", 10.0)
+    assert (options.board, options.axi_bits, options.io_type) == ("pynq-z2", 64, "io_stream")
+    assert called(written) == ["vitis_hls", "vivado"]
+    assert build(plain) == 0 and called(written) == []
+    assert "writing" not in capsys.readouterr().err
+    for name in ("vitis_hls", "vivado"):  # another shell, without the tools: what was built with them stays
+        (tools / name).unlink()
+    assert build(plain) == 2
+    assert Project.open(written).options == options and (written / "build" / "design.bit").exists()
+    both(tools, "vivado_hls")
+    (tools / "vitis_hls").write_text("")
+    assert build(plain) == 0
+    assert Project.open(written).options.backend == "Vivado" and called(written) == ["vivado_hls", "vivado"]
