@@ -38,7 +38,6 @@ CASES = {
     "padded": (small_network, "Vivado", "io_parallel", 32),
     "one beat": (small_network, "Vitis", "io_stream", 512),
     "wider than a beat": (wide_network, "Vivado", "io_stream", 32),
-    "several lanes": (wide_network, "Vitis", "io_parallel", 128),
 }
 
 
