@@ -13,6 +13,7 @@ import typer
 from codesign.cli_ablate import ablate
 from codesign.cli_analyze import analyze
 from codesign.cli_avf import avf
+from codesign.cli_build import build
 from codesign.cli_calibrate import calibrate
 from codesign.cli_campaign import campaign, faults, replay
 from codesign.cli_common import (
@@ -36,6 +37,7 @@ from codesign.cli_common import (
     workers_of,
 )
 from codesign.cli_curve import compare, curve
+from codesign.cli_deploy import deploy
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
 from codesign.cli_upsets import upsets
@@ -225,6 +227,8 @@ def export(
 
 
 app.command()(resources)
+app.command()(build)
+app.command()(deploy)
 
 
 @app.command()

@@ -1,0 +1,214 @@
+"""`codesign build` with stand-ins for the vendor's tools."""
+
+import json
+import os
+import signal
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import board_tools
+import packages
+import pytest
+from board_tools import both, called, stand_in
+from networks import small_network
+from studies import COMMAND, ended, until
+
+from codesign.assets import asset
+from codesign.board import build as building
+from codesign.board.package import open_package
+from codesign.cli import run
+from codesign.hls.folder import MANIFEST, Project
+from codesign.hls.options import ProjectOptions
+from codesign.protection import ProtectionPlan
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on the PATH besides the system's own."""
+    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    return tmp_path / "tools"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A board project without sources that compile; its C-simulation is taken as done."""
+    folder, network, plan = tmp_path / "project", small_network(), ProtectionPlan()
+    (folder / "firmware").mkdir(parents=True)
+    for name in ("build_ip.tcl", "build_design.tcl", "build.sh", "firmware/net.cpp", "firmware/net.h"):
+        (folder / name).write_text(f"{name}\n")
+    network.save(folder / "network.npz")
+    options = asdict(ProjectOptions("Vivado", "xc7z020clg400-1", 10.0, axi_bits=64, board="pynq-z2"))
+    manifest = {"network": network.digest, "plan": plan.to_json(), "plan_digest": plan.digest, "options": options}
+    (folder / MANIFEST).write_text(json.dumps({**manifest, **board_tools.board_json(network, "pynq-z2")}))
+    monkeypatch.setattr(building, "check_samples", lambda project, raw, labels: packages.check_bytes(network, len(raw)))
+    runtime = {"codesign_runtime/__init__.py": Path(packages.__file__)}
+    monkeypatch.setattr(building, "runtime_files", lambda: runtime)
+    return folder
+
+
+def build(project: Path, *options: object) -> int:
+    return run(["build", str(project), "--board", "pynq-z2", *map(str, options)])
+
+
+def test_a_package_is_built_and_what_is_done_is_kept(project: Path, tools: Path, capsys: Captured) -> None:
+    both(tools)
+    assert build(project, "--json", "--samples", 5) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert called(project) == ["vivado_hls", "vivado"]
+    assert "C-synthesis: vivado_hls -f build_ip.tcl" in err and "implementation: vivado -mode batch" in err
+    assert (found["resources"]["lut"], found["resources"]["stage"], found["problem"]) == (7722, "routed", None)
+    assert (found["timing"]["wns_ns"], found["timing"]["met"]) == (0.412, True)
+    folder = project.with_name("project-pynq-z2")
+    assert found["out"] == str(folder) and found["package"] == str(folder / "small-pynq-z2")
+    for path in (found["package"], found["zip"]):
+        with open_package(Path(path)) as package:
+            manifest = package.manifest
+            assert (package.folder / "design.bit").read_text() == "bits\n"
+            assert {"reports/timing.rpt", "reports/utilization.rpt", "logs/hls.log", "logs/vivado.log"} <= {
+                *package.files
+            }
+    assert manifest["tool"] == {"name": "vivado", "version": "2024.1"} and manifest["resources"]["lut"] == 7722
+    assert (manifest["board"], manifest["part"], manifest["clock_ns"]) == ("pynq-z2", "xc7z020clg400-1", 10.0)
+    assert manifest["plan"] == ProtectionPlan().digest and manifest["timing"]["wns_ns"] == 0.412
+    assert build(project) == 0
+    out, err = capsys.readouterr()
+    assert called(project) == [] and err.count("done before, nothing has changed") == 2
+    assert "LUT 7,722" in out and "worst slack +0.412 ns" in out and f"package: {found['package']}(.zip)" in out
+    (project / "firmware" / "net.h").write_text("changed")
+    assert build(project) == 0 and called(project) == ["vivado_hls", "vivado"]
+
+
+@pytest.mark.parametrize(
+    ("slacks", "message"),
+    [
+        (
+            ("-0.333", "0.051"),
+            "setup slack -0.333 ns; the worst path is net_axi_0/inst/sum_reg[3]/C to net_axi_0/inst/vote",
+        ),
+        (("0.412", "-0.020"), "hold slack -0.020 ns"),
+    ],
+)
+def test_negative_slack_is_a_failure(
+    project: Path, tools: Path, capsys: Captured, slacks: tuple[str, str], message: str
+) -> None:
+    both(tools, wns=slacks[0], whs=slacks[1])
+    assert build(project) == 1
+    out = capsys.readouterr().out
+    assert f"timing is not met: {message}" in out and "no package was made" in out
+    assert build(project, "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["package"] is None and message in found["problem"]
+    assert not (project.with_name("project-pynq-z2") / "small-pynq-z2").exists()
+
+
+def test_a_design_without_a_clock_is_no_success(project: Path, tools: Path, capsys: Captured) -> None:
+    both(tools)
+    (tools / "timing.rpt").write_text(board_tools.timing_report("NA", "NA"))
+    assert build(project) == 2
+    assert "no path was timed" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_refused_before_anything_runs(
+    tmp_path: Path, project: Path, tools: Path, capsys: Captured
+) -> None:
+    both(tools)
+    small = tmp_path / "small.toml"
+    text = (asset("boards") / "pynq-z2.toml").read_text()
+    small.write_text(text.replace("lut = 53_200", "lut = 10").replace("ff = 106_400", "ff = 20"))
+    assert run(["build", str(project), "--board", str(small)]) == 1
+    out = capsys.readouterr().out
+    assert "does not fit on pynq-z2" in out and "needed, pynq-z2 has 10 (" in out and "FF: " in out
+    assert called(project) == []
+    assert run(["build", str(project), "--board", str(small), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [line.split(":")[0] for line in found["shortfalls"]] == ["LUT", "FF"]
+    assert run(["build", str(project), "--board", str(small), "--any-size"]) == 0
+    assert called(project) == ["vivado_hls", "vivado"]
+
+
+def test_without_tools_the_sources_are_packed(project: Path, tools: Path, tmp_path: Path, capsys: Captured) -> None:
+    tools.mkdir()
+    assert build(project) == 2
+    error = capsys.readouterr().err
+    archive = project.with_name("project-pynq-z2") / "small-pynq-z2-sources.zip"
+    for words in ("vivado_hls (Vivado HLS 2019.2 to 2020.1)", "vivado (Vivado of the same", str(archive), "--collect"):
+        assert words in error
+    assert build(project, "--collect") == 2
+    assert "build/design.bit is not there: run build.sh" in capsys.readouterr().err
+    # Elsewhere, and back.
+    subprocess.run(["unzip", "-q", archive, "-d", tmp_path / "elsewhere"], check=True)
+    there = tmp_path / "elsewhere" / "project"
+    assert os.access(there / "build.sh", os.X_OK)
+    both(tools)
+    for tool in ("vivado_hls", "vivado"):
+        subprocess.run([tools / tool], cwd=there, check=True, capture_output=True)
+        (tools / tool).unlink()
+    assert run(["build", str(there), "--board", "pynq-z2", "--collect"]) == 0
+    assert "package: " in capsys.readouterr().out
+
+
+def test_a_failed_tool_is_one_line_and_the_next_build_goes_on(project: Path, tools: Path, capsys: Captured) -> None:
+    both(tools)
+    good = (tools / "vivado").read_text()
+    stand_in(tools, "vivado", "echo 'ERROR: [Place 30-640] Place Check : too many LUTs'; exit 1")
+    assert build(project) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "exit code 1: ERROR: [Place 30-640] Place Check : too many LUTs" in error and "vivado.log)" in error
+    assert called(project) == ["vivado_hls", "vivado"]
+    (tools / "vivado").write_text(good)
+    assert build(project) == 0
+    assert called(project) == ["vivado"]
+    with open_package(project.with_name("project-pynq-z2") / "small-pynq-z2") as package:
+        assert "logs/vivado.1.log" in package.files
+
+
+def test_ctrl_c_ends_the_tools_and_the_next_build_goes_on(project: Path, tools: Path) -> None:
+    both(tools)
+    good = (tools / "vivado").read_text()
+    stand_in(tools, "vivado", "echo $$ >> pids; sh -c 'echo $$ >> pids; sleep 600' & wait")
+    script = (
+        "import sys; import pytest, test_build as t\n"
+        "from codesign.board import build as b\n"
+        "from codesign.cli import main\n"
+        "b.check_samples = lambda project, raw, labels: t.packages.check_bytes(t.small_network(), len(raw))\n"
+        "b.runtime_files = lambda: {'codesign_runtime/__init__.py': t.Path(t.packages.__file__)}\n"
+        "main()"
+    )
+    command = [COMMAND[0], "-c", script, "build", str(project), "--board", "pynq-z2"]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+
+    def started() -> list[int]:
+        found = (project / "pids").read_text().split() if (project / "pids").exists() else []
+        return [int(pid) for pid in found] if len(found) == 2 else []
+
+    pids = until(started)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Traceback" not in error
+    until(lambda: all(map(ended, pids)))
+    assert called(project) == ["vivado_hls", "vivado"]
+    (tools / "vivado").write_text(good)
+    assert build(project) == 0
+    assert called(project) == ["vivado"]
+
+
+def test_bad_input_is_one_line(project: Path, tools: Path, tmp_path: Path, capsys: Captured) -> None:
+    both(tools)
+    assert run(["build", str(tmp_path / "none"), "--board", "pynq-z2"]) == 2
+    assert "no project" in capsys.readouterr().err
+    assert run(["build", str(project), "--board", "pynq-z3"]) == 2
+    assert "unknown board 'pynq-z3'; did you mean 'pynq-z" in capsys.readouterr().err
+    other = tmp_path / "other.toml"
+    text = (asset("boards") / "pynq-z2.toml").read_text()
+    other.write_text(text.replace("xc7z020clg400-1", "xc7z010clg400-1"))
+    assert run(["build", str(project), "--board", str(other)]) == 2
+    assert "has part xc7z010clg400-1: export it again" in capsys.readouterr().err
+    (project / "build_design.tcl").unlink()
+    assert build(project) == 2
+    assert "build_design.tcl is missing" in capsys.readouterr().err
+    assert Project.open(project).network == small_network()
