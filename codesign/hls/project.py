@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,13 @@ def write_project(
     folder: Path,
     options: ProjectOptions | None = None,
     bench_inputs: Ints | None = None,
+    complete: Callable[[Project], None] | None = None,
 ) -> Project:
     """Write the HLS project into `folder`, replacing a codesign project that stands there.
 
     `bench_inputs`, shape (n, n_in), become the test bench's stimuli with the network's logits as
-    expected output. Raises ConfigError when the plan does not fit, a layer cannot be expressed, or the
-    folder holds something else or cannot be written.
+    expected output. `complete` may add files before the project takes its place. Raises ConfigError when the plan
+    does not fit, a layer cannot be expressed, or the folder holds something else or cannot be written.
     """
     options = options or ProjectOptions()
     plan.check(network)
@@ -63,6 +65,8 @@ def write_project(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
             staged = Project(Path(name) / "project", network, plan, options)
             _write(staged, bench_inputs)
+            if complete is not None:
+                complete(staged)
             if found := check_project(staged):
                 raise CodesignError(f"{folder}: the written project breaks a design rule: {found[0]}")
             if folder.exists():
