@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def deploy(
     package: Annotated[
         Path,
-        typer.Argument(metavar="PACKAGE", help="A package (folder or ZIP), or a project or folder that was built."),
+        typer.Argument(
+            metavar="PACKAGE", help="A package (folder or ZIP), or a project, run or output folder that was built."
+        ),
     ],
     host: Annotated[str, typer.Option(help="The board: a name or address, or a name of ~/.ssh/config.")],
     user: Annotated[
@@ -66,10 +68,12 @@ def _is_card(files: list[str]) -> bool:
 def _find(path: Path) -> Path:
     """The package itself, or the one that a build has left in a project or a build folder."""
     from codesign.board.package import MANIFEST
+    from codesign.search.folder import RunFolder
 
     if not path.is_dir() or (path / MANIFEST).is_file():
         return path
-    path = path.resolve()
+    best = RunFolder(path).project
+    path = (best if best.exists() else path).resolve()
     beside = path.parent.glob(f"{path.name}-*/*/{MANIFEST}")  # where `codesign build` puts it
     found = sorted({one.parent for one in (*path.glob(f"*/{MANIFEST}"), *beside)})
     if not found:

@@ -52,6 +52,19 @@ def test_a_slice_holds_two_registers_for_each_table() -> None:
         assert board.ff == 2 * board.lut, name
 
 
+def test_the_documented_table_is_that_of_the_files() -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "boards.md"
+    rows = {}
+    for name in board_names():
+        b = load_board(name)
+        figures = " | ".join(f"{figure:,}" for figure in (b.lut, b.ff, b.dsp, b.bram_18k, b.uram))
+        device = b.part.split("-")[0].upper() if b.family != "zynq7000" else "XC7Z020"
+        clock = f"{b.clock_ns:g} ns"
+        rows[name] = f"| `{name}` | {device} | `{b.family}` | `{b.flow}` | {clock} | {figures} | {b.axi_bits} bits |"
+    lines = [line for line in page.read_text().splitlines() if line.startswith("| `") and line.endswith(" bits |")]
+    assert lines == [*rows.values()]
+
+
 def test_each_family_has_its_ports() -> None:
     boards = {name: load_board(name) for name in board_names()}
     assert {name for name, board in boards.items() if board.family == "zynq7000"} == {"pynq-z1", "pynq-z2"}

@@ -21,6 +21,7 @@ from codesign.board.package import open_package
 from codesign.cli import run
 from codesign.hls.folder import MANIFEST, Project
 from codesign.hls.options import ProjectOptions
+from codesign.hls.project import write_project
 from codesign.protection import ProtectionPlan
 
 Captured = pytest.CaptureFixture[str]
@@ -226,13 +227,13 @@ def plain(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (folder / MANIFEST).write_text(json.dumps(document))
     shutil.copy(project / "network.npz", folder)
 
-    def write(network: object, plan: object, target: Path, options: ProjectOptions, inputs: object) -> Project:
+    def write(_: object, __: object, target: Path, ___: object, options: ProjectOptions, ____: object) -> Project:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(project, target)
         (target / MANIFEST).write_text(json.dumps({**document, "options": asdict(options)}))
         return Project.open(target)
 
-    monkeypatch.setattr("codesign.hls.project.write_project", write)
+    monkeypatch.setattr("codesign.board.build_project.write_board_project", write)
     return folder
 
 
@@ -255,3 +256,41 @@ def test_the_boards_project_is_written_once(plain: Path, tools: Path, capsys: Ca
     (tools / "vitis_hls").write_text("")
     assert build(plain) == 0
     assert Project.open(written).options.backend == "Vivado" and called(written) == ["vivado_hls", "vivado"]
+
+
+LINKER = f"""
+previous=
+for word in "$@"; do [ "$previous" = -o ] && out=$word; previous=$word; done
+echo linked > "$out"
+case $out in *.xclbin)
+    mkdir -p build/reports/link/imp
+    cp {board_tools.UTILIZATION} build/reports/link/imp/ulp_full_util_routed.rpt
+    cp "$(dirname "$0")/timing.rpt" build/reports/link/imp/ulp_timing_summary_routed.rpt ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("board", "hls"), [("u250", "vitis-run"), ("zcu102", "vivado_hls")])
+def test_real_projects_build_with_their_own_scripts(
+    tmp_path: Path, project: Path, tools: Path, board: str, hls: str, capsys: Captured
+) -> None:
+    """The project as it is exported, its build.sh too; only the vendor's tools are stand-ins."""
+    both(tools, hls)
+    if board == "u250":
+        stand_in(tools, "vivado", "echo kernel > build/small.xo")
+        stand_in(tools, "v++", LINKER)
+    shutil.rmtree(project)
+    options = ProjectOptions("Vitis")
+    folder = write_project(small_network(), ProtectionPlan.full(small_network()), tmp_path / "plain", options).folder
+    assert run(["build", str(folder), "--board", board, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = {"u250": ["vitis-run", "vivado", "v++", "v++", "v++"], "zcu102": ["vivado_hls", "vivado"]}
+    assert called(Path(found["out"]) / "project") == expected[board]
+    with open_package(Path(found["zip"])) as package:
+        assert ("design.xclbin" in package.files) == (board == "u250") != ("design.bit" in package.files)
+        assert package.manifest["board"] == board and package.manifest["resources"]["lut"] == 7722
+        model = json.loads((package.folder / "model.json").read_text())
+    assert model["stream"]["bits"] == {"u250": 512, "zcu102": 128}[board]
+    assert {"id_network", "id_plan", "samples"} <= {register["name"] for register in model["registers"]}
+    assert run(["build", str(folder), "--board", board]) == 0
+    assert called(Path(found["out"]) / "project") == []

@@ -113,6 +113,16 @@ def test_a_package_is_copied_checked_and_installed(
     assert out == f"{package.name} is on {HOST}: {installed(board)}\n"
 
 
+def test_a_project_and_a_run_lead_to_the_package_that_was_built(tmp_path: Path, board: Server, capsys: object) -> None:
+    best = tmp_path / "run" / "best"
+    (best / "project").mkdir(parents=True)
+    made(best / "project-pynq-z2")
+    for path in (tmp_path / "run", best / "project", best / "project-pynq-z2"):
+        assert deploy(path, board) == 0
+    made(best / "project-again")
+    assert deploy(tmp_path / "run", board) == 2
+
+
 def test_a_package_that_differs_leaves_the_board_as_it_was(
     tmp_path: Path, package: Package, board: Server, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
