@@ -1,6 +1,7 @@
 """The project that is built: the user's own if it is for the board, otherwise one written from its network and plan."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from codesign.board.boards import Board
@@ -22,28 +23,33 @@ def board_project(project: Project, board: Board, folder: Path) -> Project:
     if project.options.board == board.name:
         _check(project.options, board, project.folder)
         return project
-    options = board_options(project, board)
     if (folder / MANIFEST).is_file():
         found = Project.open(folder)
-        if (found.network, found.plan, found.options) == (project.network, project.plan, options):
+        same = (found.network, found.plan) == (project.network, project.plan)
+        if same and found.options in [_options(project, board, backend) for backend in _backends(board)]:
             return found
+    options = _options(project, board, _backends(board)[0])
     say(f"writing the project for {board.name} to {folder}")
     return _write(project, folder, options)
 
 
-def board_options(project: Project, board: Board) -> ProjectOptions:
-    """What a project for a board is written with: the board's part, clock and streams, the rest as in the project."""
+def _backends(board: Board) -> list[Backend]:
+    """Those that the installed tools build, the board's own first; without any tool all, so that nothing is undone."""
     usual = _BACKENDS[board.flow]
-    there = [backend for backend, tools in _TOOLS.items() if any(shutil.which(tool) for tool in tools)]
-    backend = usual if usual in there or not there else there[0]
-    changed = {
-        "backend": backend,
-        "part": board.part,
-        "clock_ns": board.clock_ns,
-        "axi_bits": board.axi_bits,
-        "board": board.name,
-    }
-    return ProjectOptions(**{**vars(project.options), **changed})
+    known = [usual, *(backend for backend in _TOOLS if backend != usual)]
+    return [backend for backend in known if any(shutil.which(tool) for tool in _TOOLS[backend])] or known
+
+
+def _options(project: Project, board: Board, backend: Backend) -> ProjectOptions:
+    """What a project for a board is written with: the board's part, clock and streams, the rest as in the project."""
+    return replace(
+        project.options,
+        backend=backend,
+        part=board.part,
+        clock_ns=board.clock_ns,
+        axi_bits=board.axi_bits,
+        board=board.name,
+    )
 
 
 def _check(options: ProjectOptions, board: Board, folder: Path) -> None:
