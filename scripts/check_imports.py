@@ -48,6 +48,7 @@ ORDER = (
     "cli_curve",
     "cli_avf",
     "cli_resources",
+    "cli_export",
     "cli_ablate",
     "cli_analyze",
     "cli_calibrate",
