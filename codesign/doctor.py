@@ -15,8 +15,11 @@ _COMMANDS = (
     ("make", True, "the Makefile's targets"),
     ("git", True, "working on codesign itself"),
     ("vivado_hls", False, "synthesis of Vivado projects (up to 2020.1)"),
+    ("vitis_hls", False, "synthesis of Vitis projects (from 2020.2)"),
     ("vitis-run", False, "synthesis of Vitis projects (2024.1 and later)"),
-    ("vivado", False, "logic synthesis and bitstreams"),
+    ("vivado", False, "bitstreams for Zynq boards: codesign build"),
+    ("v++", False, "designs for Alveo cards: codesign build"),
+    ("ssh", False, "the first connection to a board, by which its host key becomes known"),
 )
 _PACKAGES = (
     ("hls4ml", "HLS projects"),
@@ -26,6 +29,7 @@ _PACKAGES = (
     ("pyosys", "mapped figures, codesign resources --source yosys (extra: yosys)"),
     ("da4ml", "shared adder graphs, the structure distributed_arithmetic (extra: yosys)"),
     ("pynq", "boards (extra: board)"),
+    ("paramiko", "codesign deploy: packages onto boards by SSH (extra: board)"),
 )
 
 

@@ -43,6 +43,10 @@ class WorkersError(CodesignError):
     """The processes or machines that a campaign's trials are handed to cannot be reached, used or kept alive."""
 
 
+class BoardError(CodesignError):
+    """A board cannot be reached, does not let us in, has no room, or its runtime says no."""
+
+
 class MismatchError(CodesignError):
     """Two simulators that must agree integer for integer do not."""
 

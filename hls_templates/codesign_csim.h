@@ -28,6 +28,8 @@ class Schedule {
 
     // Arm what may strike a sample.
     void arm(int64_t sample, Context &context) const {
+        if (armed_.empty())
+            return;
         context.layers.resize(n_layers_);
         for (int layer = 0; layer < n_layers_; layer++) {
             const Range every = range(EVERY, layer), own = range(sample, layer);
@@ -55,22 +57,27 @@ class Schedule {
     std::vector<Armed> armed_;
 };
 
-// Simulates what it is given in the calling thread, until it is gone.
+// Simulates in a context, by the calling thread, until it is gone.
 class Simulation {
   public:
-    Simulation(const Fault *faults, int64_t n_faults, int n_layers, int64_t *hits)
-        : schedule_(faults, n_faults, n_layers, hits), armed_(n_faults > 0) {
+    Simulation(Context &context, const Fault *faults, int64_t n_faults, int n_layers, int64_t *hits)
+        : schedule_(faults, n_faults, n_layers, hits), context_(context) {
         Context::active() = &context_;
     }
-    ~Simulation() { Context::active() = nullptr; }
+    ~Simulation() {
+        context_.layers.clear(); // they point to this call's hits
+        Context::active() = nullptr;
+    }
     Simulation(const Simulation &) = delete;
     Simulation &operator=(const Simulation &) = delete;
 
-    // Arm a sample's faults and run it.
+    // Arm a sample's faults.
+    void arm(int64_t sample) { schedule_.arm(sample, context_); }
+
+    // The same, and run it.
     template <int N_STATUS, class Top, class Input, class Output>
     void run(Top &top, int64_t sample, Input &input, Output &output, uint32_t guard, bool clear, uint32_t *status) {
-        if (armed_)
-            schedule_.arm(sample, context_);
+        arm(sample);
         ap_uint<32> words[N_STATUS];
         top(input, output, Guard(guard), clear, words);
         for (int word = 0; word < N_STATUS; word++)
@@ -79,8 +86,7 @@ class Simulation {
 
   private:
     const Schedule schedule_;
-    const bool armed_;
-    Context context_;
+    Context &context_;
 };
 
 // The raw integer of a number.
@@ -98,7 +104,8 @@ template <int W, int I, ap_q_mode Q, ap_o_mode O, int N> int64_t raw(const ap_uf
 template <class input_T, int N_IN, class result_T, int N_OUT, int N_LAYERS, int N_STATUS, class Top>
 bool run_batch(Top top, const int64_t *inputs, int64_t n_samples, const Fault *faults, int64_t n_faults, uint32_t guard,
                bool clear_each, int64_t *outputs, uint32_t *status, int64_t *hits) {
-    Simulation simulation(faults, n_faults, N_LAYERS, hits);
+    Context context;
+    Simulation simulation(context, faults, n_faults, N_LAYERS, hits);
     for (int64_t sample = 0; sample < n_samples; sample++) {
         input_T data[N_IN];
         result_T result[N_OUT];
@@ -118,7 +125,8 @@ bool run_batch_stream(Top top, const int64_t *inputs, int64_t n_samples, const F
                       uint32_t guard, bool clear_each, int64_t *outputs, uint32_t *status, int64_t *hits) {
     const int in_size = input_T::size, out_size = result_T::size;
     static_assert(N_IN % input_T::size == 0 && N_OUT % result_T::size == 0, "whole packs only");
-    Simulation simulation(faults, n_faults, N_LAYERS, hits);
+    Context context;
+    Simulation simulation(context, faults, n_faults, N_LAYERS, hits);
     for (int64_t sample = 0; sample < n_samples; sample++) {
         hls::stream<input_T> data("input");
         hls::stream<result_T> result("output");

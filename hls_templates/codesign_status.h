@@ -14,7 +14,7 @@ namespace codesign {
 // Counts the events of a sample in N layers; `clear` forgets what was before it.
 template <int N> void report(const Flags flags[N], bool clear, ap_uint<32> status[2 + N]) {
     static_assert(N <= 32, "one bit a layer in a word of 32");
-    CODESIGN_REGISTERS(registers, 2 + N);
+    CODESIGN_REGISTERS(registers, 2 + N, STATUS);
     #pragma HLS RESET variable = registers
     #pragma HLS ARRAY_PARTITION variable = registers complete
     if (clear) {

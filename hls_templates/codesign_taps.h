@@ -24,6 +24,9 @@
 
 namespace codesign {
 
+// Groups of registers that keep their content from sample to sample; a group belongs to one function.
+enum RegisterGroup { STATUS, FRAMES, N_GROUPS };
+
 // The numbers of codesign/faults.py.
 enum Target { WEIGHT = 0, BIAS = 1, PRODUCT = 2, ACCUMULATOR = 3, ACTIVATION = 4, VOTER = 5 };
 
@@ -84,8 +87,7 @@ struct LayerTaps {
     }
 };
 
-// Registers that keep their content from sample to sample.
-#define CODESIGN_REGISTERS(name, size) static ap_uint<32> name[size]
+#define CODESIGN_REGISTERS(name, size, group) static ap_uint<32> name[size]
 
 // A layer's output registers.
 #define CODESIGN_TAP_OUTPUTS(type, size, channels, variable, layer)
@@ -199,7 +201,7 @@ class Faults {
 // that it simulates. One a thread: simulators do not meet.
 struct Context {
     std::vector<std::vector<Armed>> layers; // each sorted
-    std::vector<ap_uint<32>> registers;
+    std::vector<ap_uint<32>> registers[N_GROUPS];
 
     // Without a simulator around it (a plain test bench) the accelerator runs fault-free.
     static Context &current() {
@@ -212,13 +214,13 @@ struct Context {
     }
 };
 
-inline ap_uint<32> *registers(std::size_t size) {
-    Context &context = Context::current();
-    if (context.registers.size() != size)
-        context.registers.assign(size, ap_uint<32>(0));
-    return context.registers.data();
+inline ap_uint<32> *registers(std::size_t size, RegisterGroup group) {
+    std::vector<ap_uint<32>> &words = Context::current().registers[group];
+    if (words.size() != size)
+        words.assign(size, ap_uint<32>(0));
+    return words.data();
 }
-#define CODESIGN_REGISTERS(name, size) ap_uint<32> *const name = codesign::registers(size)
+#define CODESIGN_REGISTERS(name, size, group) ap_uint<32> *const name = codesign::registers(size, codesign::group)
 
 // Faults of one use of a neuron: those of every step, those of this one, and those of a unit that it shares.
 class StepTaps {

@@ -15,8 +15,8 @@ from typing import NamedTuple
 PACKAGE = "codesign"
 
 # From the foundation to the command line. `protection` comes early because every replica has fault sites of its own
-# and a study names mechanisms; `vulnerability` measures with the engine; `board` comes before `resources` and `search`,
-# which read capacities from it.
+# and a study names mechanisms; `vulnerability` measures with the engine; `board` builds, for which it reads the figures
+# of `resources`, and comes before `search`, which reads capacities from it.
 ORDER = (
     "errors",
     "notebook",
@@ -36,8 +36,8 @@ ORDER = (
     "engine",
     "vulnerability",
     "campaign",
-    "board",
     "resources",
+    "board",
     "begin",
     "search",
     "report",
@@ -50,11 +50,14 @@ ORDER = (
     "cli_curve",
     "cli_avf",
     "cli_resources",
+    "cli_export",
     "cli_ablate",
     "cli_analyze",
     "cli_calibrate",
     "cli_init",
     "cli_upsets",
+    "cli_build",
+    "cli_deploy",
     "cli",
     "pytest_plugin",
 )

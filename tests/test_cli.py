@@ -41,6 +41,8 @@ PURPOSE = {
     "optimize": "Search the cheapest design that meets the requirements",
     "export": "Write the HLS project of a design",
     "resources": "Print what a design occupies",
+    "build": "Build a project for a board",
+    "deploy": "Copy a package to a board over SSH",
     "report": "Write the run's report again",
     "doctor": "List the tools that are there",
 }

@@ -61,7 +61,7 @@ def test_the_front_is_ordered_and_gives_its_figures() -> None:
 
 # ---------------------------------------------------------------- objective
 
-BOARD = Board("b", "xc7z020clg400-1", 1000, 2000, 10, 4, 5.0, "vivado", "")
+BOARD = Board("b", "xc7z020clg400-1", "zynq7000", 1000, 2000, 10, 4, 5.0, 64, "vitis", "")
 REPORT = ResourceReport(300, 100, 5, 0, 12, 1, 5.0, "estimate", "test")
 
 

@@ -4,6 +4,7 @@ The files are read back, not compared with what would be written again.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from codesign.codes import Code
 from codesign.hls import kernels, tables
 from codesign.hls.folder import Project
-from codesign.hls.registers import register_map, status_words
+from codesign.hls.registers import Register, board_registers, register_map, status_words
+from codesign.hls.wrapper import STREAMS, beat_type, stream_config
 from codesign.network import Layer
 from codesign.protection import LayerPlan, Mechanism, Scope
 
@@ -31,11 +33,14 @@ class _Check:
         self._weights = firmware / "weights"
         self._parameters = _code(firmware / "parameters.h")
         self._top = _code(firmware / f"{project.network.name}.cpp")
-        accelerator = project.options.backend == "VivadoAccelerator"
-        self._outer = _code(firmware / f"{project.network.name}_axi.cpp") if accelerator else self._top
+        wrapped, name = project.options.wrapped, project.network.name
+        self._outer = _code(firmware / f"{name}_axi.cpp") if wrapped else self._top
+        self._outer_header = _code(firmware / f"{name}_axi.h") if wrapped else ""
 
     def findings(self) -> list[str]:
         found = self._registers()
+        if self._project.options.axi_bits is not None:
+            found += self._streams(self._project.options.axi_bits)
         for index, layer in enumerate(self._network.layers):
             plan = self._project.plan.of_layer(layer)
             broken = [*self._config(index, layer, plan), *self._call(layer)] if layer.protectable else []
@@ -125,18 +130,46 @@ class _Check:
     def _registers(self) -> list[str]:
         """Each has its port, its address, and a way from the outermost function to the inner one."""
         broken = []
-        for register in register_map(self._network):
+        for register in self._all_registers:
             if register.port not in self._outer:
                 broken.append(f"register {register.name} is no port")
             if f"{register.pragma}\n" not in self._outer:
                 broken.append(f"register {register.name} has no address {register.offset:#x}")
         names = [register.name for register in register_map(self._network)]
-        if self._outer is not self._top and f"(in_local, out_local, {', '.join(names)});" not in self._outer:
+        call = rf"\n    {self._network.name}\(\w+, \w+, {', '.join(names)}\);"
+        if self._outer is not self._top and len(re.findall(call, self._outer)) != 1:
             broken.append("the wrapper does not pass the registers on")
         words = [word.name for word in status_words(self._network)]
         if f"clear, {', '.join(words)});" not in self._top:
             broken.append("the status words are not brought up to date")
         return broken
+
+    @property
+    def _all_registers(self) -> tuple[Register, ...]:
+        own = self._project.options.axi_bits is not None
+        return board_registers(self._network) if own else register_map(self._network)
+
+    def _streams(self, bits: int) -> Iterator[str]:
+        """The wrapper's ports are streams, samples go through it by way of the accelerator, and it tells who it is."""
+        own = [r.name for r in self._all_registers[len(register_map(self._network)) :]]
+        for pragma in (*(f"axis port={stream}" for stream in STREAMS), "ap_ctrl_none port=return"):
+            if f"#pragma HLS INTERFACE {pragma}\n" not in self._outer:
+                yield f"the wrapper has no interface {pragma}"
+        call = rf"\n    {self._network.name}\((\w+), (\w+), "
+        inner = re.search(call, self._outer)
+        data, result = (inner[1], inner[2]) if inner else ("", "")
+        for line in (
+            f"codesign::load<stream_config>({STREAMS[0]}, {data}, frames);",
+            f"codesign::deliver<stream_config>({result}, frames, {STREAMS[1]}, {', '.join(own)});",
+        ):
+            if self._outer.count(f"\n    {line}\n") != 1:
+                yield f"the wrapper does not call {line}"
+        wanted = stream_config(self._network, self._project.plan, bits)
+        for key, value in wanted.items():
+            if f"static const {key} = {value};\n" not in self._outer_header:
+                yield f"stream_config does not say {key} = {value}"
+        if f"typedef {beat_type(self._project.options)} beat_t;\n" not in self._outer_header:
+            yield f"the streams' beats are not {beat_type(self._project.options)}"
 
 
 def _code(path: Path) -> str:

@@ -21,7 +21,8 @@ from codesign.hls.uses import Uses, describe
 from codesign.outcome import Outcome
 
 _COMPILE_SECONDS = 600
-_FIRST_RUN = threading.Lock()
+# hls4ml's look-up tables fill themselves at the first sample, without a lock.
+FIRST_RUN = threading.Lock()
 
 
 def compile_csim(project: Project, cache: Path | None = None) -> Path:
@@ -100,7 +101,7 @@ class CsimSimulator:
         self._uses = Uses(self.network, self.plan)
         # RTLD_LOCAL, and hidden symbols in the build: several projects live in one process.
         self._library = ctypes.CDLL(str(compile_csim(project, cache)))
-        with _FIRST_RUN:  # hls4ml's look-up tables fill themselves at the first sample, without a lock
+        with FIRST_RUN:
             self._run(np.zeros(0, FAULT), 0, self.raw_inputs[:1], clear_each=True)
 
     def on(self, raw_inputs: Ints) -> "CsimSimulator":

@@ -9,7 +9,7 @@ from codesign.assets import asset
 from codesign.errors import ToolError
 from codesign.fixed import Ints, to_real
 from codesign.hls.folder import CSIM_SCRIPT, CSIM_SOURCE
-from codesign.hls.registers import status_words
+from codesign.hls.registers import board_registers, status_words
 from codesign.hls.top import Top
 from codesign.network import Network, forward
 
@@ -40,6 +40,36 @@ _THROUGH_WRAPPER = """        static input_axi_t in[N_IN];
         for (unsigned i = 0; i < N_OUT; i++)
             result[i] = out[i].data;"""
 
+_BOARD_GLUE = """
+// Bursts through the exported top: see firmware/nnet_utils/codesign_burst.h.
+#include "firmware/nnet_utils/codesign_burst.h"
+
+struct Wrapper {{
+    void operator()(hls::stream<beat_t> &in, hls::stream<beat_t> &out, const uint32_t *host, uint32_t *read) const {{
+        ap_uint<32> words[{n_read}];
+        {name}_axi(in, out, {ports});
+        for (int word = 0; word < {n_read}; word++)
+            read[word] = words[word].to_uint();
+    }}
+}};
+
+#define CODESIGN_EXPORT extern "C" __attribute__((visibility("default")))
+
+CODESIGN_EXPORT void *codesign_board_open(void) {{ return new codesign::BoardState({n_read}); }}
+
+CODESIGN_EXPORT void codesign_board_close(void *handle) {{ delete static_cast<codesign::BoardState *>(handle); }}
+
+CODESIGN_EXPORT int64_t
+codesign_board_feed(void *handle, const uint8_t *data, const uint64_t *keep, const uint8_t *last, int64_t n_beats,
+                    const uint32_t *host, uint32_t *read, const codesign::Fault *faults, int64_t n_faults,
+                    int64_t *hits, uint8_t *out_data, uint64_t *out_keep, uint8_t *out_last, int64_t capacity) {{
+    const codesign::Burst burst = {{data, keep, last, n_beats}};
+    const codesign::Answer answer = {{out_data, out_keep, out_last, capacity, 0}};
+    return codesign::feed<stream_config, beat_t, {n_layers}>(*static_cast<codesign::BoardState *>(handle), Wrapper(),
+                                                            burst, host, read, faults, n_faults, hits, answer);
+}}
+"""
+
 _SCRIPT = """#!/bin/sh
 # Builds the C-simulation library of this project: sh build_csim.sh [compiler]
 # csim.cpp takes in the accelerator's sources, so that the library's headers are read once.
@@ -53,7 +83,8 @@ exec "${1:-g++}" -std=c++17 -O2 -DNDEBUG -fPIC -shared -fvisibility=hidden -fno-
 
 def write_glue(top: Top, folder: Path) -> None:
     """Our own C interface, where hls4ml would put its bridge."""
-    (folder / CSIM_SOURCE).write_text(_glue(top))
+    board = _board_glue(top) if top.options.axi_bits is not None else ""
+    (folder / CSIM_SOURCE).write_text(_glue(top) + board)
     (folder / CSIM_SCRIPT).write_text(_SCRIPT)
     shutil.copyfile(asset("hls_templates") / "codesign_csim.h", folder / "firmware/nnet_utils/codesign_csim.h")
 
@@ -72,7 +103,7 @@ def _glue(top: Top) -> str:
     else:
         body = f"        {call.format(network.name, 'data', 'result')}"
     port = "hls::stream<{}> &" if streams else "{} *"
-    names = [network.name, *([f"{network.name}_axi"] if accelerator else [])]
+    names = [network.name, *([f"{network.name}_axi"] if options.wrapped else [])]
     return _GLUE.format(
         sources="\n".join(f'#include "firmware/{name}.cpp"' for name in names),
         input=port.format(types[0]),
@@ -85,6 +116,19 @@ def _glue(top: Top) -> str:
         n_out=network.n_out,
         n_layers=len(network.layers),
         n_status=len(status_words(network)),
+    )
+
+
+def _board_glue(top: Top) -> str:
+    registers = board_registers(top.network)
+    host = [register for register in registers if register.written_by_host]
+    ports = [f"{register.c_type}(host[{k}])" for k, register in enumerate(host)]
+    n_read = len(registers) - len(host)
+    return _BOARD_GLUE.format(
+        name=top.network.name,
+        ports=", ".join([*ports, *(f"words[{k}]" for k in range(n_read))]),
+        n_read=n_read,
+        n_layers=len(top.network.layers),
     )
 
 

@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from codesign.errors import CodesignError, ConfigError
 from codesign.fixed import Ints
@@ -15,7 +17,8 @@ from codesign.hls.check import check_project
 from codesign.hls.folder import MANIFEST, Project, source_digest
 from codesign.hls.glue import write_bench, write_glue
 from codesign.hls.options import BACKENDS, IO_TYPES, ProjectOptions
-from codesign.hls.registers import BUNDLE, MAX_LAYERS, register_map
+from codesign.hls.registers import BUNDLE, MAX_LAYERS, board_registers, register_map
+from codesign.hls.stream import input_lanes, output_lanes
 from codesign.network import FROM_INPUT, Network
 from codesign.network.passive import refused_in_streams
 from codesign.protection import ProtectionPlan
@@ -24,6 +27,10 @@ __all__ = ["BACKENDS", "IO_TYPES", "MANIFEST", "Project", "ProjectOptions", "sou
 
 # Names that the generated C++ gives to other things.
 _TAKEN = ("x", "guard", "clear", "codesign", "nnet", "hls", "std", "main")
+_TAKEN_BY_STREAMS = (
+    *("stream_in", "stream_out", "stream_config", "beat_t", "frames"),
+    *("id_network", "id_plan", "samples", "bad_frames"),
+)
 _KEYWORDS = (
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const constexpr continue "
     "decltype default delete do double else enum explicit export extern false float for friend goto if inline int long "
@@ -40,12 +47,13 @@ def write_project(
     folder: Path,
     options: ProjectOptions | None = None,
     bench_inputs: Ints | None = None,
+    complete: Callable[[Project], None] | None = None,
 ) -> Project:
     """Write the HLS project into `folder`, replacing a codesign project that stands there.
 
     `bench_inputs`, shape (n, n_in), become the test bench's stimuli with the network's logits as
-    expected output. Raises ConfigError when the plan does not fit, a layer cannot be expressed, or the
-    folder holds something else or cannot be written.
+    expected output. `complete` may add files before the project takes its place. Raises ConfigError when the plan
+    does not fit, a layer cannot be expressed, or the folder holds something else or cannot be written.
     """
     options = options or ProjectOptions()
     plan.check(network)
@@ -57,6 +65,8 @@ def write_project(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
             staged = Project(Path(name) / "project", network, plan, options)
             _write(staged, bench_inputs)
+            if complete is not None:
+                complete(staged)
             if found := check_project(staged):
                 raise CodesignError(f"{folder}: the written project breaks a design rule: {found[0]}")
             if folder.exists():
@@ -71,7 +81,8 @@ def write_project(
 
 def _check(network: Network, options: ProjectOptions) -> None:
     where = f"network '{network.name}'"
-    if not re.fullmatch("[A-Za-z]\\w*", network.name, re.ASCII) or network.name in (*_TAKEN, *_KEYWORDS.split()):
+    taken = (*_TAKEN, *_KEYWORDS.split(), *(_TAKEN_BY_STREAMS if options.axi_bits else ()))
+    if not re.fullmatch("[A-Za-z]\\w*", network.name, re.ASCII) or network.name in taken:
         raise ConfigError(f"{where}: its name cannot be the name of a C++ function")
     computing = [layer.name for _, layer in network.compute_layers()]
     if not 1 <= len(computing) <= MAX_LAYERS:
@@ -105,23 +116,36 @@ def _write(project: Project, bench_inputs: Ints | None) -> None:
     # hls4ml takes over a second to import, and a project is opened without it.
     from codesign.hls.graph import model_graph
     from codesign.hls.top import Top
-    from codesign.hls.writers import write_hls4ml_project
+    from codesign.hls.writers import write_hls4ml_project, write_wrapper
 
     network, plan, folder, options = project.network, project.plan, project.folder, project.options
     folder.mkdir()
     top = Top(network, options, model_graph(network, plan, folder, options))
     write_hls4ml_project(top, plan, folder)
     write_glue(top, folder)
+    if options.axi_bits is not None:
+        write_wrapper(top, plan, folder)
     if bench_inputs is not None:
         write_bench(network, folder / "tb_data", bench_inputs)
     network.save(folder / "network.npz")
-    manifest = {
+    (folder / MANIFEST).write_text(json.dumps(_manifest(network, plan, options), indent=1) + "\n")
+
+
+def _manifest(network: Network, plan: ProtectionPlan, options: ProjectOptions) -> dict[str, Any]:
+    registers = register_map(network) if options.axi_bits is None else board_registers(network)
+    streams = None
+    if options.axi_bits is not None:
+        given, result = input_lanes(network, options.axi_bits), output_lanes(network, options.axi_bits)
+        streams = {"bits": options.axi_bits, "input": given.to_json(), "output": result.to_json()}
+    return {
         "network": network.digest,
         "plan_digest": plan.digest,
         "plan": plan.to_json(),
         "options": vars(options),
-        "top": f"{network.name}_axi" if options.backend == "VivadoAccelerator" else network.name,
+        "top": f"{network.name}_axi" if options.wrapped else network.name,
         "interface": f"s_axi_{BUNDLE}",
-        "registers": [register.to_json() for register in register_map(network)],
+        "registers": [register.to_json() for register in registers],
+        "board": options.board,
+        "stream": streams,
+        "upset_slots": options.upset_slots,
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")

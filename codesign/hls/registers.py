@@ -68,6 +68,22 @@ def register_map(network: Network) -> tuple[Register, ...]:
     )
 
 
+def board_registers(network: Network) -> tuple[Register, ...]:
+    """Those of a project with our AXI wrapper: the ones of every project, then what the wrapper knows."""
+    inner = register_map(network)
+    rows = [
+        ("id_network", "constant: the first 32 bits of the network's digest"),
+        ("id_plan", "constant: the first 32 bits of the protection plan's digest"),
+        ("samples", "samples since reset; wraps"),
+        ("bad_frames", "samples that TLAST cut short, since reset; wraps"),
+    ]
+    first = inner[-1].offset + _STRIDE
+    own = (
+        Register(name, "ap_uint<32>", 32, first + _STRIDE * k, False, meaning) for k, (name, meaning) in enumerate(rows)
+    )
+    return (*inner, *own)
+
+
 def status_words(network: Network) -> tuple[Register, ...]:
     """Those that the host reads."""
     return tuple(r for r in register_map(network) if not r.written_by_host)

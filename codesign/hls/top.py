@@ -111,29 +111,26 @@ class Top:
         from hls4ml.writer.vivado_writer import VivadoWriter
 
         data = [self.input, self.output]
-        names = ",".join(variable.name for variable in data)
-        if self.options.io_type == "io_stream":
-            lines = [f"#pragma HLS INTERFACE axis port={names}"]
-        else:
-            lines = [VivadoWriter._make_array_pragma(variable) for variable in data]
-            lines.append(f"#pragma HLS INTERFACE ap_vld port={names}")
-        if self.options.backend != "VivadoAccelerator":  # whose wrapper has the registers
-            lines += [register.pragma for register in self.registers]
+        names, streams = ",".join(variable.name for variable in data), self.options.io_type == "io_stream"
+        lines = [] if streams else [VivadoWriter._make_array_pragma(variable) for variable in data]
+        if self.options.axi_bits is None:  # no ports of our wrapper's inside
+            lines.append(f"#pragma HLS INTERFACE {'axis' if streams else 'ap_vld'} port={names}")
+            if self.options.backend != "VivadoAccelerator":  # whose wrapper has the registers
+                lines += [register.pragma for register in self.registers]
         style = graph.dataflow(self.network, self.options)
         return [*lines, *([f"#pragma HLS {style}"] if style else [])]
 
-    def _variables(self) -> list[str]:
+    def declaration(self, variable: Any) -> list[str]:
+        """The lines that declare what hls4ml passes from layer to layer."""
         from hls4ml.writer.vivado_writer import VivadoWriter
 
-        lines = []
-        for node in self.graph.get_layers():
-            for variable in node.get_variables():
-                if variable.name in (self.input.name, self.output.name):
-                    continue
-                lines.append(f"{variable.definition_cpp()};")
-                if variable.pragma:
-                    lines.append(VivadoWriter._make_array_pragma(variable))
-        return lines
+        pragma = [VivadoWriter._make_array_pragma(variable)] if variable.pragma else []
+        return [f"{variable.definition_cpp()};", *pragma]
+
+    def _variables(self) -> list[str]:
+        ports = (self.input.name, self.output.name)
+        variables = [variable for node in self.graph.get_layers() for variable in node.get_variables()]
+        return [line for v in variables if v.name not in ports for line in self.declaration(v)]
 
     def _calls(self) -> list[str]:
         layers = {layer.name: (index, layer) for index, layer in enumerate(self.network.layers)}

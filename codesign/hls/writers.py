@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ from hls4ml.writer.vitis_writer import VitisWriter
 from hls4ml.writer.vivado_accelerator_writer import VivadoAcceleratorWriter
 from hls4ml.writer.vivado_writer import VivadoWriter
 
+from codesign.assets import asset
 from codesign.hls import tables
 from codesign.hls.glue import patch_bench, replace
 from codesign.hls.options import ProjectOptions
 from codesign.hls.registers import BUNDLE
 from codesign.hls.top import Top
+from codesign.hls.wrapper import wrapper_header, wrapper_source
 from codesign.protection import ProtectionPlan
 
 # The processor's port through which hls4ml's block design for a part controls the DMA.
@@ -39,6 +42,17 @@ def write_hls4ml_project(top: Top, plan: ProtectionPlan, folder: Path) -> None:
     # The bridge does not know our ports; csim.cpp stands for it.
     for leftover in ("build_lib.sh", f"{top.network.name}_bridge.cpp"):
         (folder / leftover).unlink()
+
+
+def write_wrapper(top: Top, plan: ProtectionPlan, folder: Path) -> None:
+    """The top on AXI streams around the accelerator, and what it needs."""
+    name, firmware, sources = top.network.name, folder / "firmware", asset("hls_templates")
+    (firmware / f"{name}_axi.h").write_text(wrapper_header(top, plan))
+    (firmware / f"{name}_axi.cpp").write_text(wrapper_source(top))
+    for header in ("codesign_axi.h", "codesign_burst.h"):
+        shutil.copyfile(sources / header, firmware / "nnet_utils" / header)
+    # The vendor's tools do not look there for headers.
+    shutil.copyfile(sources / "codesign_axi_sdata.h", firmware / "ap_types/ap_axi_sdata.h")
 
 
 class _OwnTop:

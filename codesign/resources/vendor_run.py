@@ -1,22 +1,15 @@
 """Running the vendor's C-synthesis on a written project, for its report."""
 
-import contextlib
-import os
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 from codesign.errors import ToolError
 from codesign.files import write_atomically
 from codesign.hls.folder import Project
 from codesign.progress import say
+from codesign.resources.tool_run import LIMIT_S, run_tool
 
 LOG = "codesign_csynth.log"
-LIMIT_S = 24 * 3600.0
-# How often a run is looked at, and how long its processes have to end by themselves once they are told to.
-_POLL_S, _PATIENCE_S = 0.2, 10.0
 _OPTIONS = ("reset", "csim", "synth", "cosim", "validation", "export", "vsynth", "fifo_opt")
 _WANTED = ("reset", "synth")
 
@@ -39,23 +32,7 @@ def run_csynth(project: Project, limit_s: float = LIMIT_S) -> Path:
         write_atomically(project.folder / "build_opt.tcl", f"array set opt {{\n{body}}}\n")
     log = project.folder / LOG
     say(f"{' '.join(command)} in {project.folder}; log: {log}")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=project.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that all its processes can be told to end
-        )
-        try:
-            code = _wait(process, limit_s)
-        finally:
-            _end(process)
-    if code is None:
-        raise ToolError(f"{command[0]} took more than {limit_s:g} s", command, log)
-    if code:
-        raise ToolError(f"{command[0]} failed with exit code {code}: {_first_error(log)}", command, log)
+    run_tool(command, project.folder, log, limit_s)
     return log
 
 
@@ -78,29 +55,3 @@ def _command(project: Project) -> list[str]:
         "its settings64.sh, run C-synthesis elsewhere and give its report, or use --source estimate",
         known[names[0]],
     )
-
-
-def _wait(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
-    """The exit code, None if the time is over."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(_POLL_S)
-    return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """No process of the run is left, whatever it has started."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, kind)
-        except ProcessLookupError:
-            break
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE_S)
-    process.wait()
-
-
-def _first_error(log: Path) -> str:
-    lines = (line.strip() for line in log.read_text(errors="replace").splitlines())
-    return next((line for line in lines if line.upper().startswith(("ERROR", "@E"))), "its log has no line 'ERROR'")

@@ -8,6 +8,7 @@
 #include "nnet_types.h"
 // From here on only our own headers look at it; the vendor's would want their compiler.
 #define __SYNTHESIS__
+#include "codesign_axi.h"
 #include "codesign_layers.h"
 #include "codesign_status.h"
 
@@ -105,7 +106,29 @@ bool registers_keep_their_content() {
     return counted && status[0] == 1 && status[1] == 1 && status[2] == 0x10001;
 }
 
+struct Streams {
+    static const int bits = 32, n_in = 3, lane_in = 16, n_out = 3, lane_out = 16;
+    static const unsigned id_network = 5, id_plan = 6;
+};
+
+// Two beats in, the second one missing; the same values out.
+bool a_sample_goes_through_streams() {
+    typedef Beat<32> beat_t;
+    hls::stream<beat_t> in("in"), out("out");
+    hls::stream<Frame> frames("frames");
+    ap_fixed<12, 5> values[3];
+    ap_uint<32> id_network, id_plan, samples, bad_frames;
+    const beat_t beat = {0x0fff0800, 15, 1};
+    in.write(beat);
+    load<Streams>(in, values, frames);
+    deliver<Streams>(values, frames, out, id_network, id_plan, samples, bad_frames);
+    const beat_t first = out.read(), second = out.read();
+    return first.data == 0xfffff800 && first.keep == 15 && first.last == 0 && second.data == 0 && second.keep == 3 &&
+           second.last == 1 && id_network == 5 && id_plan == 6 && samples == 1 && bad_frames == 1;
+}
+
 int main() {
+    check(a_sample_goes_through_streams(), "a sample that ends early goes through streams");
     check(gives_the_same_integers<Conv>(), "adders hardened");
     check(gives_the_same_integers<Multipliers>(), "multipliers hardened, in passes, triple parameters");
     check(gives_the_same_integers<Dmr>(), "two copies");
