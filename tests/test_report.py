@@ -43,7 +43,7 @@ def drawn() -> str:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, where a test is about words."""
-    monkeypatch.setattr(figures, "_draw", lambda *_: Markup("<svg></svg>"))
+    monkeypatch.setattr(figures, "draw", lambda *_: Markup("<svg></svg>"))
 
 
 def measured(result: dict[str, Any]) -> dict[str, Any]:
@@ -399,3 +399,55 @@ def test_a_heat_map_tells_what_hardening_removes(result: dict[str, Any]) -> None
     ).replace(" %", f"{facts.NBSP}%")
     nothing = {**layer, "sdc1_by_neuron_and_bit": [[0.0] * 4] * 2}
     assert "hardened bits hold 0.0" in heat_maps({"layers": [nothing]})[0].told
+
+
+def explained(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a run that says why: one variable mattered, one design missed something."""
+    share = {"median": 0.6, "low": 0.3, "high": 0.9}
+    points = [{"value": v, "median": 0.9 + v / 100, "low": 0.9, "high": 1.0} for v in (4, 6, 8)]
+    kinds = [{"value": v, "median": 5e4, "low": 4e4, "high": 6e4} for v in ("tmr", "dmr")]
+    quantities = {
+        "cost": {
+            "skill": 0.2,
+            "unavailable": None,
+            "variables": [{"name": "mechanism", "share": share, "dependence": kinds}],
+        },
+        "accuracy_faulty": {
+            "skill": 0.9,
+            "unavailable": None,
+            "variables": [{"name": "weight_bits", "share": share, "dependence": points}],
+        },
+    }
+    told = {
+        "sensitivity": {"evaluations": 9, "confidence": 0.95, "unavailable": None, "quantities": quantities},
+        "outcomes": [
+            {"id": 0, "outcome": "rejected", "stage": "short campaign", "missed": {"accuracy_faulty": 0.03}},
+            {"id": 1, "outcome": "feasible", "stage": "whole campaign", "missed": {}},
+        ],
+        "convergence": [{"id": 0, "starting": True}, {"id": 1, "starting": False}],
+    }
+    return {**result, "explanation": told}
+
+
+def test_page_says_why(result: dict[str, Any]) -> None:
+    page = Page(render(explained(result)))
+    assert len(page.all("svg")) == 6
+    assert "60 % [30, 90]" in page.text
+    assert "94.00 % at 4, 98.00 % at 8" in page.text
+    assert "20 % is foretold for a design by the others: too little to believe" in page.text
+    assert "a short campaign accuracy under faults 1 3 points 3 points 0" in page.text
+    assert {"href": "#why"} in page.all("a")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_that_say_nothing_of_why_are_shown_without(result: dict[str, Any]) -> None:
+    assert "why" not in Page(render(result)).ids()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_page_says_that_variables_are_unknown(result: dict[str, Any]) -> None:
+    told = explained(result)
+    unknown = {"evaluations": 2, "confidence": 0.95, "unavailable": "2 evaluations", "quantities": {}}
+    page = Page(render({**told, "explanation": {**told["explanation"], "sensitivity": unknown, "outcomes": []}}))
+    assert "Which variables mattered cannot be said: 2 evaluations." in page.text
+    assert "No design was rejected." in page.text

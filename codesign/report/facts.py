@@ -116,21 +116,23 @@ class Check:
 def checks(result: Document, design: Document) -> list[Check]:
     """Every constraint of the study, in the order of the result."""
     return [
-        Check(_label(name), *_asked_and_reached(name, result, design), margin >= 0, _shortfall(name, margin))
+        Check(label(name), *_asked_and_reached(name, result, design), margin >= 0, shortfall(name, margin))
         for name, margin in design["margins"].items()
     ]
 
 
 def misses(design: Document) -> list[str]:
     """What a design misses and by how much, for a table cell; empty for a feasible one."""
-    return [f"{_label(name)} by {_shortfall(name, m)}" for name, m in design["margins"].items() if m < 0]
+    return [f"{label(name)} by {shortfall(name, m)}" for name, m in design["margins"].items() if m < 0]
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
+    """A constraint's name for people."""
     return _CONSTRAINTS.get(name, name.replace("_", " "))
 
 
-def _shortfall(name: str, margin: float) -> str:
+def shortfall(name: str, margin: float) -> str:
+    """What a constraint's margin falls short of zero, with its unit; empty where it does not."""
     if margin >= 0:
         return ""
     unit = f"{NBSP}points" if name.startswith("accuracy") else f"{NBSP}%"
@@ -156,13 +158,13 @@ def _use_of_board(result: Document, design: Document) -> str:
     """Share that is used of what the board runs out of first."""
     there, used = result["hardware"]["capacity"], design["resources"]
     names = {"lut": "LUTs", "ff": "FFs", "dsp": "DSPs", "bram_18k": "18K BRAMs"}
-    shares = {label: (used[name] or 0) / there[name] for name, label in names.items() if there[name]}
-    if lacking := [label for name, label in names.items() if not there[name] and used[name]]:
+    shares = {title: (used[name] or 0) / there[name] for name, title in names.items() if there[name]}
+    if lacking := [title for name, title in names.items() if not there[name] and used[name]]:
         return f"needs {', '.join(lacking)}, which the board does not have"
     if not shares:
         return "not given"
-    label = max(shares, key=lambda key: shares[key])
-    return f"uses {percent(shares[label], 1)} of the {label}, its scarcest resource"
+    scarcest = max(shares, key=lambda key: shares[key])
+    return f"uses {percent(shares[scarcest], 1)} of the {scarcest}, its scarcest resource"
 
 
 def faults(result: Document) -> list[str]:
@@ -198,9 +200,9 @@ def binding(result: Document) -> str:
     name = chosen(result)["binding"]
     seen, total = result["constraints"][name], len(result["evaluations"])
     if seen["met_by"]:
-        return f"The constraint that binds is {_label(name)}: {seen['met_by']} of {total} designs meet it."
-    shortfall = _shortfall(name, seen["best_margin"])
-    return f"The constraint that binds is {_label(name)}: no design meets it, the best one misses it by {shortfall}."
+        return f"The constraint that binds is {label(name)}: {seen['met_by']} of {total} designs meet it."
+    missing = shortfall(name, seen["best_margin"])
+    return f"The constraint that binds is {label(name)}: no design meets it, the best one misses it by {missing}."
 
 
 def fault_load(result: Document) -> str:
@@ -385,3 +387,10 @@ def best_so_far(evaluations: list[Document]) -> list[tuple[int, float]]:
         if evaluation["feasible"] and (not steps or evaluation["cost"] < steps[-1][1]):
             steps.append((number, evaluation["cost"]))
     return steps
+
+
+def starting(result: Document) -> list[int]:
+    """Places among the evaluations of those that are starting designs; runs of earlier versions say nothing of it."""
+    steps = result.get("explanation", {}).get("convergence", [])
+    begun = {step["id"] for step in steps if step["starting"]}
+    return [place for place, evaluation in enumerate(result["evaluations"]) if evaluation["id"] in begun]

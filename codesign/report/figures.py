@@ -79,6 +79,11 @@ def style_in(colours: Mapping[str, str]) -> dict[str, Any]:
     return {key: real.get(value, value) if isinstance(value, str) else value for key, value in _STYLE.items()}
 
 
+def colour(role: str) -> str:
+    """The placeholder of a colour of the page."""
+    return _COLOUR[role]
+
+
 def cost_against_accuracy(result: Document) -> Markup:
     """All designs, with the Pareto front, the requirement, and the chosen design beside its baselines."""
     evaluations, rivals, names = result["evaluations"], facts.contest(result), facts.contest_names(result)
@@ -103,7 +108,7 @@ def cost_against_accuracy(result: Document) -> Markup:
         f"{sum(e['feasible'] for e in evaluations)} of which meet every requirement. "
         + " ".join(f"{name.capitalize()}: {_figures(rivals[role])}." for role, name in names.items())
     )
-    return _draw("cost-figure", alt, paint, 4.0, titles)
+    return draw("cost-figure", alt, paint, 4.0, titles)
 
 
 def _describe(evaluation: Document) -> str:
@@ -219,7 +224,7 @@ def accuracy_against_ber(result: Document) -> Markup | None:
 
     between = f"bit error rates from {facts.rate(rates[0])} to {facts.rate(rates[-1])}"
     alt = f"Accuracy with confidence bands for {between}. {_ends_in_words(curve, names, shown)}"
-    return _draw("curve-figure", alt, paint, 3.7)
+    return draw("curve-figure", alt, paint, 3.7)
 
 
 def _ends_in_words(curve: Document, names: dict[str, str], shown: list[int]) -> str:
@@ -256,14 +261,14 @@ def luts_by_cause(result: Document) -> Markup:
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12)
-        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+        axes.xaxis.set_major_formatter(lambda value, _: short(value))
         axes.set_xlabel("LUTs")
         _legend(axes)
 
     alt = "Stacked bars of LUTs by cause. " + " ".join(
         f"{names[role].capitalize()}: {_causes_in_words(design)}." for role, design in rivals.items()
     )
-    return _draw("cause-figure", alt, paint, 2.3)
+    return draw("cause-figure", alt, paint, 2.3)
 
 
 def _causes_in_words(design: Document) -> str:
@@ -276,8 +281,18 @@ def convergence(result: Document) -> Markup:
 
     evaluations = result["evaluations"]
     steps = facts.best_so_far(evaluations)
+    starting = facts.starting(result)
 
     def paint(axes: "Axes") -> None:
+        if starting:
+            look: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 9, "markerfacecolor": "none"}
+            axes.plot(
+                starting,
+                [evaluations[place]["cost"] for place in starting],
+                color=_COLOUR["muted"],
+                label="starting design",
+                **look,
+            )
         for feasible, marker in ((False, "x"), (True, "o")):
             found = [(i, e["cost"]) for i, e in enumerate(evaluations) if e["feasible"] is feasible]
             axes.plot(
@@ -304,8 +319,8 @@ def convergence(result: Document) -> Markup:
         f"{steps[0][0]}) and {facts.count(steps[-1][1])} in the end (evaluation {steps[-1][0]})."
         if steps
         else "No evaluation met every requirement."
-    )
-    return _draw("convergence-figure", f"Cost of {len(evaluations)} evaluations in order. {told}", paint, 3.0)
+    ) + (f" {len(starting)} of them are starting designs." if starting else "")
+    return draw("convergence-figure", f"Cost of {len(evaluations)} evaluations in order. {told}", paint, 3.0)
 
 
 def _cost_name(result: Document) -> str:
@@ -321,10 +336,10 @@ def _cost_axis(axes: "Axes", direction: Literal["x", "y"], costs: list[float]) -
         axes.set(**{f"{direction}scale": "log"})
         axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
         axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """39000 becomes 39k."""
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
 
@@ -342,7 +357,7 @@ def _legend(axes: "Axes") -> None:
     figure.legend(loc="outside upper left", ncols=5, columnspacing=1.2, handletextpad=0.5, borderpad=0.1)
 
 
-def _draw(name: str, alt: str, paint: Paint, height_inches: float, titles: dict[str, str] | None = None) -> Markup:
+def draw(name: str, alt: str, paint: Paint, height_inches: float, titles: dict[str, str] | None = None) -> Markup:
     """Let `paint` draw on fresh axes and return inline SVG, whatever the user's own Matplotlib settings are."""
     from matplotlib import style
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from codesign.errors import StoreError
 from codesign.files import write_atomically
-from codesign.report import facts, figures
+from codesign.report import effects, facts, figures, reasons
 from codesign.report.heat import heat_maps
 from codesign.search.folder import RunFolder
 
@@ -57,12 +57,19 @@ def render(result: dict[str, Any]) -> str:
             curve_figure=figures.accuracy_against_ber(result),
             cause_figure=figures.luts_by_cause(result),
             convergence_figure=figures.convergence(result),
+            starting=facts.starting(result),
+            effects={name: effects.dependences(result, name) for name in _quantities(result)},
             # Both are our own files. Not a word of the result is ever put into them.
             sheet=Markup((_HERE / "page.css").read_text()),  # noqa: S704
             script=Markup(script),  # noqa: S704
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
+
+
+def _quantities(result: dict[str, Any]) -> dict[str, Any]:
+    """What a run explains; those of earlier versions explain nothing."""
+    return reasons.quantities(result) if "explanation" in result else {}
 
 
 def _environment() -> jinja2.Environment:
@@ -86,6 +93,8 @@ def _environment() -> jinja2.Environment:
         setting=facts.setting,
         words=facts.words,
         binding=facts.binding,
+        reasons=reasons,
+        variable=facts.variable,
         faults=facts.faults,
         fault_load=facts.fault_load,
         protection_luts=facts.protection_luts,

@@ -21,6 +21,7 @@ from codesign.search.attempt import DesignWorkers, attempt
 from codesign.search.choice import Choice, choose
 from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Evaluation, Failure, Outcome
+from codesign.search.explain import explanation
 from codesign.search.folder import RunFolder, identity
 from codesign.search.front import front
 from codesign.search.loop import Here, Loop, Workplace
@@ -205,6 +206,9 @@ def _conclude(run: _Run, outcomes: dict[int, Outcome]) -> dict[str, Any]:
     with run.timed("curve"):
         curve = proof.curves(folder, evaluator, {"chosen": chosen, **baselines})
         layers = proof.layers(evaluator, *proof.built(folder, evaluator, chosen))
+    missed = [{"id": numbers[miss.pop("index")], **miss} for miss in choice.missed]
+    with run.timed("explanation"):
+        explained = explanation(study, found, failed, number if choice.fresh else None, missed)
     return {
         "study": study.name,
         "seed": study.seed,
@@ -213,12 +217,13 @@ def _conclude(run: _Run, outcomes: dict[int, Outcome]) -> dict[str, Any]:
         "hardware": {**study.hardware.model_dump(), "capacity": vars(evaluator.board)},
         "best": best if choice.fresh else None,
         "nearest": None if choice.fresh else {**best, **_missing(evaluator, chosen, found)},
-        "missed_fresh_campaign": [{"id": numbers[miss.pop("index")], **miss} for miss in choice.missed],
+        "missed_fresh_campaign": missed,
         "baselines": {name: {**evaluation.to_json(), **merit[name]} for name, evaluation in baselines.items()},
         "evaluations": [{"id": number, **evaluation.to_json()} for number, evaluation in found.items()],
         "failed": [{"id": number, **failure.to_json()} for number, failure in failed.items()],
         "constraints": summary.constraints(history),
         "front": front(found),
+        "explanation": explained,
         "trials": summary.trials(history, study.faults.trials),
         "verification": verification,
         "curve": curve,

@@ -15,6 +15,7 @@ from codesign.study import Design, SpaceSection, Value, Variable
 
 Point = dict[str, Value]
 _ALONG = [i / 16 for i in range(17)]
+_SHOWN = 9
 _LISTED = 20_000  # points of a space that is looked at as a whole
 
 
@@ -83,6 +84,17 @@ class Space:
         for variable in self.variables:
             for unit in _ALONG if variable.kind != "categorical" else ():
                 yield {**point, variable.name: _at(variable, unit)}
+
+    def along(self, variable: Variable) -> tuple[Value, ...]:
+        """Values from one end of a variable to the other: all of them, or nine where there are more."""
+        choices = _choices(variable)
+        if choices is not None and len(choices) <= _SHOWN:
+            return tuple(choices)
+        if choices is not None:
+            places = np.rint(np.linspace(0, len(choices) - 1, _SHOWN)).astype(int)
+            return tuple(choices[int(place)] for place in places)
+        low, high = _ends(variable)
+        return tuple(min(low + (high - low) * i / (_SHOWN - 1), high) for i in range(_SHOWN))
 
     def starting(self, count: int, seed: int) -> list[Point]:
         """Designs to begin with: none, all, and single-layer protection, then points that fill the space."""

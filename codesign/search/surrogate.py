@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve
 from scipy.special import log_ndtr, ndtr
 
 Floats = NDArray[np.float64]
@@ -69,6 +70,26 @@ class Surrogate:
             warnings.simplefilter("ignore")
             mean, deviation = self._model.predict(points, return_std=True)
         return mean * self._scale + self._mean, np.maximum(deviation, 1e-9) * self._scale
+
+    def joint(self, points: Floats) -> tuple[Floats, Floats]:
+        """Mean, shape (n,), and covariance of the function at all points together, shape (n, n)."""
+        if self._model is None:
+            return np.full(len(points), self._mean), np.zeros((len(points), len(points)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mean, covariance = self._model.predict(points, return_cov=True)
+        return mean * self._scale + self._mean, covariance * self._scale**2
+
+    def skill(self) -> float:
+        """Share of the values' variance that is foretold for each point by the others; 0 or less is no better than
+        their mean. Left out one by one with the kernel kept (Rasmussen and Williams, 2006, section 5.4.2).
+        """
+        if self._model is None:
+            return 0.0
+        model = self._model
+        inverse = cho_solve((model.L_, True), np.eye(len(model.L_)))
+        left_over = model.alpha_ / np.diag(inverse)
+        return float(1 - np.sum(left_over**2) / np.sum((model.y_train_ - model.y_train_.mean()) ** 2))
 
 
 def log_probability_feasible(constraints: list[tuple[Floats, Floats]]) -> Floats:
