@@ -18,6 +18,10 @@ def ablate(
         int | None,
         typer.Option(help="Designs of each variant, at most [default: the study's].", min=1, show_default=False),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes of this machine that each evaluate a design; 1: one after the other.", min=1),
+    ] = 1,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +38,7 @@ def ablate(
     loaded = study_of(study)
     conditions = Conditions.of(loaded, ber or (), seeds, evaluations)
     folder = RunFolder(out or default_out(loaded))
-    document = run(loaded, folder, conditions)
+    document = run(loaded, folder, conditions, workers)
     files = plot_ablation(document, folder.path / "ablation")
     if as_json:
         print_json(document)

@@ -342,6 +342,7 @@ class ObjectiveSection(_Section):
     A DSP counts as 100 LUTs unless told otherwise: the zcu102's part has 274,080 LUTs and 2,520 DSPs,
     109 LUTs for each DSP, so both run out together. With `scarcest` the cost is the largest share of the board that
     LUTs, FFs, DSPs or block RAMs take, in LUTs of the board; then only `latency_cycles` may have a weight.
+    `energy` is the weight of the bits that change in an inference, a proxy.
     """
 
     lut: float = Field(default=1.0, ge=0)
@@ -349,11 +350,12 @@ class ObjectiveSection(_Section):
     ff: float = Field(default=0.0, ge=0)
     bram_18k: float = Field(default=0.0, ge=0)
     latency_cycles: float = Field(default=0.0, ge=0)
+    energy: float = Field(default=0.0, ge=0)
     scarcest: bool = False
 
     @model_validator(mode="after")
     def _something_costs(self) -> "ObjectiveSection":
-        weights = {name: getattr(self, name) for name in ("lut", "dsp", "ff", "bram_18k", "latency_cycles")}
+        weights = {name: getattr(self, name) for name in ("lut", "dsp", "ff", "bram_18k", "latency_cycles", "energy")}
         weighed = [name for name in weights if name in self.model_fields_set and name != "latency_cycles"]
         if self.scarcest and weighed:
             raise ValueError(

@@ -178,6 +178,19 @@ def test_interrupted_it_goes_on_and_comes_to_the_same(
     assert len(calls) == finished + len(codes) - 1  # nothing that was finished is done again
 
 
+def test_workers_give_a_sequence_of_their_own_that_a_kill_does_not_change(path: Path, tmp_path: Path) -> None:
+    """Evaluated side by side in whatever order, and cut off after each variant's first designs: the same in the end."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for out, evaluations in ((whole, "4"), (parts, "2"), (parts, "4")):
+        options = ("--ber", "1e-3", "--workers", "2", "--evaluations", evaluations)
+        assert cli.run([*ablate(path, out), *options]) in (0, cli.UNMET)
+    found = [json.loads((out / "ablation.json").read_text()) for out in (whole, parts)]
+    for one in found:
+        for row in one["rows"]:
+            row.pop("seconds")
+    assert found[0] == found[1]
+
+
 def test_each_seed_has_networks_and_rows_of_its_own_and_it_ends_with_1_if_all_layers_miss(
     tmp_path: Path, capsys: Captured
 ) -> None:

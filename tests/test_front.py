@@ -80,6 +80,12 @@ def test_the_objective_weighs(given_objective: dict[str, float], cost: float) ->
     assert cost_of(REPORT, ObjectiveSection(**given_objective), BOARD) == cost
 
 
+def test_the_objective_weighs_bit_changes() -> None:
+    assert cost_of(REPORT, ObjectiveSection(lut=0, dsp=0, energy=0.5), BOARD, 3000.0) == 1500
+    assert cost_of(REPORT, ObjectiveSection(dsp=0, energy=1), BOARD, 10.0) == 310
+    assert cost_of(REPORT, ObjectiveSection(dsp=0), BOARD, 10.0) == 300
+
+
 def test_what_the_board_lacks_is_dearer_than_all_of_it() -> None:
     without = replace(BOARD, bram_18k=0)
     objective = ObjectiveSection(scarcest=True)

@@ -174,6 +174,9 @@ def test_settings(tmp_path: Path) -> None:
         ("[search]", "[objective]\nlut = 0\ndsp = 0\n[search]", "[objective] found lut = 0 and dsp = 0"),
         ("[search]", "[objective]\nlut = -1\n[search]", "[objective] lut: found -1, expected at least 0"),
         ("[search]", "[objective]\nlutt = 1\n[search]", "[objective] unknown key 'lutt'; did you mean 'lut'?"),
+        ("[search]", "[objective]\nenergi = 1\n[search]", "unknown key 'energi'; did you mean 'energy'?"),
+        ("[search]", "[objective]\nenergy = -1\n[search]", "[objective] energy: found -1, expected at least 0"),
+        ("[search]", "[objective]\nscarcest = true\nenergy = 1\n[search]", "beside a weight of energy"),
         ("[search]", "[objective]\nuram = 1\n[search]", "[objective] unknown key 'uram'"),
         ("[search]", "[objective]\nscarcest = true\nff = 1\n[search]", "found scarcest = true beside a weight of ff"),
         (

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -15,12 +16,12 @@ from codesign.network import Network
 from codesign.progress import bar, say
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import EstimatePolicy, estimate
-from codesign.search.attempt import attempt
+from codesign.search.attempt import DesignWorkers, attempt
 from codesign.search.choice import choose, in_json
 from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
-from codesign.search.loop import Here, Loop
+from codesign.search.loop import Here, Loop, Workplace
 from codesign.search.protect import hardened_alike
 from codesign.search.searchers import searcher_of
 from codesign.search.seen import SeenNetworks
@@ -72,11 +73,11 @@ class Conditions:
         return cls(asked, given, evaluations or study.search.evaluations)
 
 
-def ablate(study: Study, folder: RunFolder, conditions: Conditions) -> dict[str, Any]:
+def ablate(study: Study, folder: RunFolder, conditions: Conditions, workers: int = 1) -> dict[str, Any]:
     """Search all variants under all conditions and write the result document, which is given back.
 
-    Whatever was finished before in this folder is not done again. Raises StoreError when the folder belongs to
-    another study.
+    So many `workers`, processes of this machine, evaluate designs of a variant side by side. Whatever was finished
+    before in this folder is not done again. Raises StoreError when the folder belongs to another study.
     """
     rows: list[Row] = []
     cases = list(product(conditions.seeds, conditions.rates))
@@ -89,12 +90,13 @@ def ablate(study: Study, folder: RunFolder, conditions: Conditions) -> dict[str,
         for seed, rate in cases:
             faults = study.faults.model_copy(update={"ber": rate, "n_flips": None})
             evaluator = Evaluator(replace(study, seed=seed, faults=faults), store)
-            rows += _contest(
-                evaluator,
-                folder,
-                conditions.evaluations,
-                partial(_advance, advance, len(rows) * conditions.evaluations),
-            )
+            with _workplace(evaluator, folder, study, workers) as workplace:
+                rows += _contest(
+                    evaluator,
+                    workplace,
+                    conditions.evaluations,
+                    partial(_advance, advance, len(rows) * conditions.evaluations),
+                )
     document = {
         "study": study.name,
         "requirements": study.requirements.model_dump(),
@@ -159,14 +161,27 @@ def reference_widths(evaluator: Evaluator) -> Widths:
     return min(found, key=lambda one: one[:2])[2]
 
 
-def _contest(evaluator: Evaluator, folder: RunFolder, budget: int, advance: Callable[[int], None]) -> list[Row]:
+def _workplace(
+    evaluator: Evaluator, folder: RunFolder, owner: Study, workers: int
+) -> AbstractContextManager[Workplace]:
+    if workers > 1:
+        return DesignWorkers(evaluator.study, folder, workers, owner)
+    return nullcontext(Here(partial(attempt, evaluator, folder)))
+
+
+def _contest(evaluator: Evaluator, workplace: Workplace, budget: int, advance: Callable[[int], None]) -> list[Row]:
     """A row for each variant at the evaluator's rate and seed."""
     study, rows = evaluator.study, list[Row]()
     reference = reference_widths(evaluator)
     for done, name in enumerate(VARIANTS):
         kind = f"ablate {name} ber={study.faults.ber!r} seed={study.seed}"
         history = _searched(
-            variant(study, name, reference), evaluator, folder, kind, budget, partial(_advance, advance, done * budget)
+            variant(study, name, reference),
+            evaluator,
+            workplace,
+            kind,
+            budget,
+            partial(_advance, advance, done * budget),
         )
         rows.append({"variant": name, "ber": study.faults.ber, "seed": study.seed, **_best(evaluator, history)})
         say(f"{kind}: {_line(rows[-1])}")
@@ -174,20 +189,26 @@ def _contest(evaluator: Evaluator, folder: RunFolder, budget: int, advance: Call
 
 
 def _searched(
-    restricted: Study, evaluator: Evaluator, folder: RunFolder, kind: str, budget: int, advance: Callable[[int], None]
+    restricted: Study,
+    evaluator: Evaluator,
+    workplace: Workplace,
+    kind: str,
+    budget: int,
+    advance: Callable[[int], None],
 ) -> list[Evaluation]:
     """Up to `budget` designs of the restricted space, those of an earlier run first."""
     documents = evaluator.store.evaluations(kind)
     finished: dict[int, Outcome] = {document["id"]: Evaluation.from_json(document) for document in documents}
 
+    kept = set(finished)
+
     def keep(number: int, outcome: Outcome) -> None:
         if isinstance(outcome, Evaluation):  # what failed is tried again: it fails as fast
             evaluator.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
-        advance(number + 1)
+        kept.add(number)
+        advance(len(kept))
 
-    loop = Loop(
-        searcher_of(restricted), partial(SeenNetworks, evaluator), Here(partial(attempt, evaluator, folder)), keep
-    )
+    loop = Loop(searcher_of(restricted), partial(SeenNetworks, evaluator), workplace, keep)
     outcomes = loop.run(budget, finished).values()
     history = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
     if not history:

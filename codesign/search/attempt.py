@@ -44,6 +44,7 @@ class _Setting:
     """What a worker has to know; the paths are those of this machine."""
 
     study: Study
+    owner: Study
     folder: RunFolder
     threads: int
 
@@ -52,13 +53,13 @@ class DesignWorkers:
     """So many processes of this machine, each evaluating one design at a time; one that ends is replaced.
 
     They share the run folder and its store. A design whose worker ends, for want of memory or by a crash, counts as
-    failed.
+    failed. `owner` is the study that the folder belongs to, where another one of it is evaluated.
     """
 
-    def __init__(self, study: Study, folder: RunFolder, count: int) -> None:
+    def __init__(self, study: Study, folder: RunFolder, count: int, owner: Study | None = None) -> None:
         if count < 1:
             raise ConfigError(f"{count} workers: at least one is needed")
-        self._setting = _Setting(study, folder, max(1, available_cores() // count))
+        self._setting = _Setting(study, owner or study, folder, max(1, available_cores() // count))
         self._count = count
         self._ahead: list[_Job] = []
         self._idle: list[Child] = []
@@ -118,7 +119,7 @@ def serve(number: int) -> None:
         setting = jobs.get()
         assert isinstance(setting, _Setting)
         try:
-            with Store(setting.folder.store, identity(setting.study)) as store:
+            with Store(setting.folder.store, identity(setting.owner)) as store:
                 _serve(pipe, jobs, Evaluator(setting.study, store, threads=setting.threads), setting.folder)
         except (CodesignError, OSError) as error:
             with suppress(OSError):

@@ -21,6 +21,7 @@ from codesign.network import Network, forward
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import Estimate, EstimatePolicy, estimate
 from codesign.resources.report import ResourceReport
+from codesign.search.energy import ENERGY_SAMPLES, Energy
 from codesign.search.evaluation import Evaluation
 from codesign.search.objective import cost_of
 from codesign.search.problem import Known, quantisation_of
@@ -58,6 +59,7 @@ class Evaluator:
         self._signatures: dict[Design, tuple[str, str, str, int]] = {}
         self._known: dict[str, Known] = {}
         self._estimates: dict[tuple[str, str, str, int], Estimate] = {}
+        self._energy = Energy()
         self._foresight = Foresight.of(self.fault_model(), study.seed)
 
     def trained(self, design: Design) -> TrainedNetwork:
@@ -84,11 +86,18 @@ class Evaluator:
         return self._protector.plan(network, design)
 
     def _plan_cost(self, network: Network, plan: ProtectionPlan) -> float:
-        return self.cost(estimate(network, plan, clock_ns=self.study.hardware.clock_ns).report)
+        return self.cost(estimate(network, plan, clock_ns=self.study.hardware.clock_ns).report, network, plan)
 
-    def cost(self, report: ResourceReport) -> float:
+    def cost(self, report: ResourceReport, network: Network, plan: ProtectionPlan) -> float:
         """What the study's objective makes of an estimate."""
-        return cost_of(report, self.study.objective, self.board)
+        return cost_of(report, self.study.objective, self.board, self._energy_proxy(network, plan) or 0.0)
+
+    def _energy_proxy(self, network: Network, plan: ProtectionPlan) -> float | None:
+        """Bit changes an inference on the test set; None where the objective does not weigh them."""
+        if not self.study.objective.energy:
+            return None
+        samples = partial(network.quantise_inputs, self.data.test_inputs[:ENERGY_SAMPLES])
+        return self._energy.proxy(network, plan, samples)
 
     def protected(self, design: Design) -> tuple[Network, ProtectionPlan]:
         """What the design becomes."""
@@ -109,7 +118,9 @@ class Evaluator:
             clean, report = self.trained(design).accuracy_clean, self._estimate(design, network, plan).report
             inputs = partial(network.quantise_inputs, self.data.train_inputs)
             risk = self._foresight.risk(network, plan, inputs, clean) if self._foresight is not None else None
-            self._known[design.digest] = Known(self.cost(report), self._exact_margins(clean, report), risk)
+            self._known[design.digest] = Known(
+                self.cost(report, network, plan), self._exact_margins(clean, report), risk
+            )
         return self._known[design.digest]
 
     def fault_model(self, ber: float | None = None) -> FaultModel:
@@ -213,7 +224,8 @@ class Evaluator:
             trials=found.measured.trials,
             resources=report,
             lut_by_cause=cost.lut_by_cause,
-            cost=self.cost(report),
+            cost=self.cost(report, network, plan),
+            energy_proxy=self._energy_proxy(network, plan),
             margins=self._margins(margins, faulty),
             seconds=sum(spent.values()),
             stages=found.stages,

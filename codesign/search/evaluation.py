@@ -30,6 +30,7 @@ class Evaluation:
     seconds: float
     stages: tuple[Stage, ...] = ()
     seconds_by_stage: dict[str, float] = field(default_factory=dict)
+    energy_proxy: float | None = None  # bit changes an inference, where the objective weighs them
 
     @property
     def feasible(self) -> bool:
@@ -57,6 +58,7 @@ class Evaluation:
             "resources": self.resources.to_json(),
             "lut_by_cause": self.lut_by_cause,
             "cost": self.cost,
+            **({} if self.energy_proxy is None else {"energy_proxy": self.energy_proxy}),
             "margins": self.margins,
             "stages": [stage.to_json() for stage in self.stages],
             "seconds": self.seconds,
@@ -78,6 +80,7 @@ class Evaluation:
             resources=ResourceReport.from_json(given["resources"]),
             lut_by_cause=given["lut_by_cause"],
             cost=given["cost"],
+            energy_proxy=given.get("energy_proxy"),
             margins=given["margins"],
             stages=tuple(Stage(**stage) for stage in given["stages"]),
             seconds=given["seconds"],

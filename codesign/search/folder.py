@@ -17,6 +17,8 @@ from codesign.study import Study
 # Raise it when designs, their plans or their figures come out otherwise than before: old runs cannot be continued.
 RECIPE = 6
 _NOT_COUNTED = ("search.evaluations", "faults.curve", "model.metric", "model.allow_custom_code")
+# Keys that runs of earlier versions did not have; where they change nothing the run stays the same.
+_LATER = {"objective.energy": 0.0}
 _NEEDED = ("best", "nearest", "baselines", "evaluations", "hardware")
 
 
@@ -120,7 +122,8 @@ def identity(study: Study) -> dict[str, Any]:
     A larger budget continues the same search, so it does not count; nor does the curve, which has its own campaigns,
     nor what no network or evaluation depends on.
     """
-    kept = {name: value for name, value in study.settings.items() if name not in _NOT_COUNTED}
+    counted = {name: value for name, value in study.settings.items() if name not in _NOT_COUNTED}
+    kept = {name: value for name, value in counted.items() if name not in _LATER or value != _LATER[name]}
     return {
         **kept,
         f"model file {study.model.builder}": FILE_DIGEST + digest_of(study.builder_source),

@@ -7,10 +7,11 @@ from codesign.study import ObjectiveSection
 _ON_BOARD = ("lut", "ff", "dsp", "bram_18k")
 
 
-def cost_of(report: ResourceReport, objective: ObjectiveSection, board: Board) -> float:
+def cost_of(report: ResourceReport, objective: ObjectiveSection, board: Board, energy_proxy: float = 0.0) -> float:
     """The sum of the resources by their weights; with `scarcest` the largest share of the board, in its LUTs.
 
-    A report that does not give a figure is taken for one without that resource.
+    `energy_proxy`: bit changes an inference (`search.energy`). A report that does not give a figure is taken for one
+    without that resource.
     """
     used: dict[str, float] = {name: getattr(report, name) or 0 for name in (*_ON_BOARD, "latency_cycles")}
     weights: dict[str, float] = {name: getattr(objective, name) for name in used}
@@ -19,4 +20,4 @@ def cost_of(report: ResourceReport, objective: ObjectiveSection, board: Board) -
         there = {name: getattr(board, name) for name in _ON_BOARD}
         share: float = max(used[name] / there[name] if there[name] else float(used[name]) for name in _ON_BOARD)
         return share * board.lut + weights["latency_cycles"] * used["latency_cycles"]
-    return float(sum(weights[name] * used[name] for name in used))
+    return float(sum(weights[name] * used[name] for name in used)) + objective.energy * energy_proxy
