@@ -1,17 +1,16 @@
 """The project that is built: the user's own if it is for the board, otherwise one written from its network and plan."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from codesign.board.boards import Board
 from codesign.board.check import bench_inputs
+from codesign.board.project import BACKEND_OF_FLOW, board_options, write_board_project
 from codesign.errors import ConfigError
 from codesign.hls.folder import MANIFEST, Project
 from codesign.hls.options import Backend, ProjectOptions
 from codesign.progress import say
 
-_BACKENDS: dict[str, Backend] = {"vivado_hls": "Vivado", "vitis": "Vitis"}
 _TOOLS: dict[Backend, tuple[str, ...]] = {"Vivado": ("vivado_hls",), "Vitis": ("vitis-run", "vitis_hls")}
 
 
@@ -30,26 +29,21 @@ def board_project(project: Project, board: Board, folder: Path) -> Project:
             return found
     options = _options(project, board, _backends(board)[0])
     say(f"writing the project for {board.name} to {folder}")
-    return _write(project, folder, options)
+    return write_board_project(project.network, project.plan, folder, board, options, bench_inputs(project))
 
 
 def _backends(board: Board) -> list[Backend]:
     """Those that the installed tools build, the board's own first; without any tool all, so that nothing is undone."""
-    usual = _BACKENDS[board.flow]
+    if board.family == "alveo":
+        return ["Vitis"]
+    usual = BACKEND_OF_FLOW[board.flow]
     known = [usual, *(backend for backend in _TOOLS if backend != usual)]
     return [backend for backend in known if any(shutil.which(tool) for tool in _TOOLS[backend])] or known
 
 
 def _options(project: Project, board: Board, backend: Backend) -> ProjectOptions:
     """What a project for a board is written with: the board's part, clock and streams, the rest as in the project."""
-    return replace(
-        project.options,
-        backend=backend,
-        part=board.part,
-        clock_ns=board.clock_ns,
-        axi_bits=board.axi_bits,
-        board=board.name,
-    )
+    return board_options(board, project.options, backend)
 
 
 def _check(options: ProjectOptions, board: Board, folder: Path) -> None:
@@ -58,9 +52,3 @@ def _check(options: ProjectOptions, board: Board, folder: Path) -> None:
             f"{folder} is for {board.name} with part {options.part}, this {board.name} has part {board.part}: export "
             "it again"
         )
-
-
-def _write(project: Project, folder: Path, options: ProjectOptions) -> Project:
-    from codesign.hls.project import write_project
-
-    return write_project(project.network, project.plan, folder, options, bench_inputs(project))
