@@ -50,6 +50,7 @@ ORDER = (
     "cli_curve",
     "cli_avf",
     "cli_resources",
+    "cli_export",
     "cli_ablate",
     "cli_analyze",
     "cli_calibrate",
