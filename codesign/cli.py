@@ -5,7 +5,6 @@ was finished is kept).
 """
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,10 +37,11 @@ from codesign.cli_common import (
 )
 from codesign.cli_curve import compare, curve
 from codesign.cli_deploy import deploy
+from codesign.cli_export import export
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
 from codesign.cli_upsets import upsets
-from codesign.errors import CodesignError, ConfigError, one_of
+from codesign.errors import CodesignError, ConfigError
 
 app = typer.Typer(
     name="codesign",
@@ -180,52 +180,7 @@ def optimize(
         raise typer.Exit(UNMET)
 
 
-@app.command()
-def export(
-    run: RunPath,
-    design: Annotated[
-        int | None, typer.Option(help="Number of the design [default: the best].", show_default=False)
-    ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(help="`Vivado`, `Vitis` or `VivadoAccelerator` [default: the study's].", show_default=False),
-    ] = None,
-    io_type: Annotated[
-        str | None,
-        typer.Option(
-            help="How values travel between layers: `io_parallel` or `io_stream` [default: the study's].",
-            show_default=False,
-        ),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--self-test", help="Compile the project, raise its guards and strike every copy.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Where the project goes [default: RUN/export/DESIGN-BACKEND].", show_default=False),
-    ] = None,
-) -> None:
-    """Write the HLS project of a design, checked against the design rules."""
-    from codesign.hls.project import BACKENDS, IO_TYPES, ProjectOptions, write_project
-    from codesign.search.folder import RunFolder
-
-    folder = RunFolder(run)
-    chosen, hardware = folder.design(design), folder.result()["hardware"]
-    network, plan = folder.load(chosen["network"], chosen["plan"])
-    wanted = one_of("backend", backend or hardware["backend"], BACKENDS)
-    usual = hardware.get("io_type", "io_parallel")
-    travel = one_of("io_type", io_type or usual, IO_TYPES)
-    other = "" if travel == usual else f"-{travel}"
-    target = out or folder.path / "export" / f"{chosen['id']}-{wanted}{other}"
-    options = ProjectOptions(wanted, hardware["capacity"]["part"], hardware["clock_ns"], travel)
-    project = write_project(network, plan, target, options, folder.samples())
-    if check:
-        from codesign.hls.selftest import demand
-
-        demand(project)
-    print(project.folder)
-
-
+app.command()(export)
 app.command()(resources)
 app.command()(build)
 app.command()(deploy)

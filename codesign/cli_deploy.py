@@ -80,9 +80,23 @@ def _find(path: Path) -> Path:
 
 
 def _lines(done: "Deployed", name: str, host: str) -> list[str]:
-    verdict = f"{name} is on {host}: {done.remote}" if done.remote else f"{name} was not installed on {host}"
-    return [*(f"{key}: {_text(value)}" for key, value in done.answer.items()), verdict]
+    """What the board's check said, for people; `--json` has all of it."""
+    found = done.answer
+    lines = []
+    if "samples" in found:
+        lines.append(
+            f"{found.get('equal')} of {found['samples']} samples equal the C-simulation in every logit, "
+            f"{found.get('flags_equal')} in their flags"
+        )
+    if first := found.get("first_difference"):
+        lines.append(f"first difference: {_text(first)}")
+    tested = found.get("self_test") or {}
+    lines += [f"guard {_text(guard)}" for guard in tested.get("guards", [])]
+    lines += [f"self-test: {finding}" for finding in tested.get("findings", [])]
+    lines += [f"{key}: {found[key]:,}" for key in ("accuracy", "samples_per_s", "latency_us") if key in found]
+    return [*lines, f"{name} is on {host}: {done.remote}" if done.remote else f"{name} was not installed on {host}"]
 
 
-def _text(value: Any) -> str:
-    return ", ".join(f"{key} {_text(part)}" for key, part in value.items()) if isinstance(value, dict) else str(value)
+def _text(found: dict[str, Any]) -> str:
+    words = {key: ", ".join(value) or "none" if isinstance(value, list) else value for key, value in found.items()}
+    return "; ".join(f"{key} {value}" for key, value in words.items())

@@ -7,6 +7,16 @@ from codesign.network import Network
 REPORTS = Path(__file__).parent / "data" / "reports"
 UTILIZATION = REPORTS / "vitis-2024.1-xcu250-conv1d" / "vivado_utilization.rpt"
 
+# A board project's script, in short.
+BUILD_SH = """set -eu
+[ $# -gt 0 ] || set -- hls bitstream
+for stage in "$@"; do
+    case $stage in
+    hls) if command -v vitis_hls; then vitis_hls; else vivado_hls; fi ;;
+    bitstream) vivado ;;
+    esac
+done
+"""
 _COLUMNS = "  ".join(
     f"{slack}(ns)  {total}(ns)  {total} Failing Endpoints  {total} Total Endpoints"
     for slack, total in (("WNS", "TNS"), ("WHS", "THS"), ("WPWS", "TPWS"))

@@ -54,14 +54,20 @@ def test_the_csim_says_what_the_board_has_to_give(tmp_path: Path) -> None:
 
     network = small_network()
     options = ProjectOptions("Vivado", "xc7z020clg400-1", 10.0, axi_bits=64, board="pynq-z2")
-    project = write_project(network, ProtectionPlan(), tmp_path / "project", options)
+    hardened = {layer.name: np.full(layer.neurons, 3) for _, layer in network.compute_layers()}
+    plan = ProtectionPlan.of(network, hardened)
+    project = write_project(network, plan, tmp_path / "project", options)
     raw = drawn(project, 11)
     labels = np.arange(11) % network.n_out
     with np.load(io.BytesIO(check_samples(project, raw, labels)), allow_pickle=False) as found:
         assert {name: found[name].dtype for name in found} == {
-            **dict.fromkeys(("inputs", "logits", "labels"), np.dtype(np.int64)),
-            **dict.fromkeys(("corrected", "detected"), np.dtype(np.bool_)),
+            **dict.fromkeys(("inputs", "logits", "labels", "guard_logits"), np.dtype(np.int64)),
+            **dict.fromkeys(("corrected", "detected", "guard_corrected", "guard_detected"), np.dtype(np.bool_)),
         }
         assert np.array_equal(found["inputs"], raw) and np.array_equal(found["labels"], labels)
         assert np.array_equal(found["logits"], forward(network, raw)[-1])
         assert not found["corrected"].any() and found["detected"].shape == (11,)
+        # Every raised guard is outvoted and seen in every layer that is protected.
+        assert np.array_equal(found["guard_logits"], np.stack([found["logits"]] * 3))
+        assert found["guard_corrected"].shape == found["guard_detected"].shape == (3, len(network.compute_layers()))
+        assert found["guard_corrected"].all() and not found["guard_detected"].any()

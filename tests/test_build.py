@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import asdict
@@ -37,8 +38,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A board project without sources that compile; its C-simulation is taken as done."""
     folder, network, plan = tmp_path / "project", small_network(), ProtectionPlan()
     (folder / "firmware").mkdir(parents=True)
-    for name in ("build_ip.tcl", "build_design.tcl", "build.sh", "firmware/net.cpp", "firmware/net.h"):
+    for name in ("project.tcl", "build_ip.tcl", "build_design.tcl", "firmware/net.cpp", "firmware/net.h"):
         (folder / name).write_text(f"{name}\n")
+    (folder / "build.sh").write_text(board_tools.BUILD_SH)
     network.save(folder / "network.npz")
     options = asdict(ProjectOptions("Vivado", "xc7z020clg400-1", 10.0, axi_bits=64, board="pynq-z2"))
     manifest = {"network": network.digest, "plan": plan.to_json(), "plan_digest": plan.digest, "options": options}
@@ -59,7 +61,7 @@ def test_a_package_is_built_and_what_is_done_is_kept(project: Path, tools: Path,
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert called(project) == ["vivado_hls", "vivado"]
-    assert "C-synthesis: vivado_hls -f build_ip.tcl" in err and "implementation: vivado -mode batch" in err
+    assert f"C-synthesis: {tools}/vivado_hls by sh build.sh hls in" in err and f"bitstream: {tools}/vivado by sh" in err
     assert (found["resources"]["lut"], found["resources"]["stage"], found["problem"]) == (7722, "routed", None)
     assert (found["timing"]["wns_ns"], found["timing"]["met"]) == (0.412, True)
     folder = project.with_name("project-pynq-z2")
@@ -68,7 +70,7 @@ def test_a_package_is_built_and_what_is_done_is_kept(project: Path, tools: Path,
         with open_package(Path(path)) as package:
             manifest = package.manifest
             assert (package.folder / "design.bit").read_text() == "bits\n"
-            assert {"reports/timing.rpt", "reports/utilization.rpt", "logs/hls.log", "logs/vivado.log"} <= {
+            assert {"reports/timing.rpt", "reports/utilization.rpt", "logs/hls.log", "logs/bitstream.log"} <= {
                 *package.files
             }
     assert manifest["tool"] == {"name": "vivado", "version": "2024.1"} and manifest["resources"]["lut"] == 7722
@@ -144,8 +146,8 @@ def test_without_tools_the_sources_are_packed(project: Path, tools: Path, tmp_pa
     there = tmp_path / "elsewhere" / "project"
     assert os.access(there / "build.sh", os.X_OK)
     both(tools)
+    subprocess.run(["sh", there / "build.sh"], cwd=there, check=True, capture_output=True)
     for tool in ("vivado_hls", "vivado"):
-        subprocess.run([tools / tool], cwd=there, check=True, capture_output=True)
         (tools / tool).unlink()
     assert run(["build", str(there), "--board", "pynq-z2", "--collect"]) == 0
     assert "package: " in capsys.readouterr().out
@@ -157,13 +159,13 @@ def test_a_failed_tool_is_one_line_and_the_next_build_goes_on(project: Path, too
     stand_in(tools, "vivado", "echo 'ERROR: [Place 30-640] Place Check : too many LUTs'; exit 1")
     assert build(project) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "exit code 1: ERROR: [Place 30-640] Place Check : too many LUTs" in error and "vivado.log)" in error
+    assert "exit code 1: ERROR: [Place 30-640] Place Check : too many LUTs" in error and "bitstream.log)" in error
     assert called(project) == ["vivado_hls", "vivado"]
     (tools / "vivado").write_text(good)
     assert build(project) == 0
     assert called(project) == ["vivado"]
     with open_package(project.with_name("project-pynq-z2") / "small-pynq-z2") as package:
-        assert "logs/vivado.1.log" in package.files
+        assert "logs/bitstream.1.log" in package.files
 
 
 def test_ctrl_c_ends_the_tools_and_the_next_build_goes_on(project: Path, tools: Path) -> None:
@@ -212,3 +214,44 @@ def test_bad_input_is_one_line(project: Path, tools: Path, tmp_path: Path, capsy
     assert build(project) == 2
     assert "build_design.tcl is missing" in capsys.readouterr().err
     assert Project.open(project).network == small_network()
+
+
+@pytest.fixture
+def plain(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project for no board; writing one for a board takes the files of `project`."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    document = json.loads((project / MANIFEST).read_text())
+    document |= {"options": asdict(ProjectOptions("Vitis", io_type="io_stream")), "board": None}
+    (folder / MANIFEST).write_text(json.dumps(document))
+    shutil.copy(project / "network.npz", folder)
+
+    def write(network: object, plan: object, target: Path, options: ProjectOptions, inputs: object) -> Project:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(project, target)
+        (target / MANIFEST).write_text(json.dumps({**document, "options": asdict(options)}))
+        return Project.open(target)
+
+    monkeypatch.setattr("codesign.hls.project.write_project", write)
+    return folder
+
+
+def test_the_boards_project_is_written_once(plain: Path, tools: Path, capsys: Captured) -> None:
+    both(tools, "vitis_hls")
+    assert build(plain) == 0
+    assert "writing the project for pynq-z2" in capsys.readouterr().err
+    written = plain.with_name("plain-pynq-z2") / "project"
+    options = Project.open(written).options
+    assert (options.backend, options.part, options.clock_ns) == ("Vitis", "xc7z020clg400-1", 10.0)
+    assert (options.board, options.axi_bits, options.io_type) == ("pynq-z2", 64, "io_stream")
+    assert called(written) == ["vitis_hls", "vivado"]
+    assert build(plain) == 0 and called(written) == []
+    assert "writing" not in capsys.readouterr().err
+    for name in ("vitis_hls", "vivado"):  # another shell, without the tools: what was built with them stays
+        (tools / name).unlink()
+    assert build(plain) == 2
+    assert Project.open(written).options == options and (written / "build" / "design.bit").exists()
+    both(tools, "vivado_hls")
+    (tools / "vitis_hls").write_text("")
+    assert build(plain) == 0
+    assert Project.open(written).options.backend == "Vivado" and called(written) == ["vivado_hls", "vivado"]

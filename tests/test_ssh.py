@@ -184,6 +184,16 @@ def test_a_connection_lost_leaves_the_old_copy_whole(board: Server, files: Path,
     assert [p.name for p in board.home.iterdir()] == ["it"]
 
 
+def test_ctrl_c_while_copying_leaves_nothing(board: Server, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(paramiko.SFTPClient, "put", interrupted)
+    with connect(HOST, "somebody", board.port) as link, pytest.raises(KeyboardInterrupt):
+        link.put(files, str(board.home / "it"))
+    assert [*board.home.iterdir()] == []
+
+
 def test_a_target_that_cannot_be_is_one_line(board: Server, files: Path) -> None:
     (board.home / "file").write_text("")
     with connect(HOST, "somebody", board.port) as link, pytest.raises(BoardError, match="cannot make .*/file/x"):
@@ -199,6 +209,17 @@ def test_a_host_that_is_not_known_is_refused_with_its_fingerprint(board: Server,
     with pytest.raises(BoardError, match=message), connect(HOST, "somebody", board.port):
         raise AssertionError
     assert not (Path.home() / ".ssh" / "known_hosts").exists() and not board.faults.commands
+
+
+def test_damaged_known_hosts_are_named(board: Server) -> None:
+    path = Path.home() / ".ssh" / "known_hosts"
+    for data, message in (
+        (b"board ssh-ed25519 AAA\n", "no host key: 'board ssh-ed25519 AAA"),
+        (b"\xff\xfe", "no text"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(ConfigError, match=f"known_hosts .*{message}"):
+            connect(HOST, "somebody", board.port).__enter__()
 
 
 def test_a_host_key_that_has_changed_is_refused(board: Server) -> None:

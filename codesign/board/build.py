@@ -9,7 +9,7 @@ from typing import Any
 from codesign.board.archive import write_zip
 from codesign.board.boards import Board
 from codesign.board.build_run import Builder, Done
-from codesign.board.build_stages import Recipe, recipe
+from codesign.board.build_stages import TIMING, UTILIZATION, Recipe, recipe
 from codesign.board.check import check_samples
 from codesign.board.package import CHECK, MODEL, Package, model_json, package_name, runtime_files, write_package
 from codesign.errors import ConfigError, ReportError, ToolError
@@ -56,7 +56,7 @@ def build(project: Project, board: Board, folder: Path, samples: Samples, *, col
     Finished stages are kept: the same call goes on where the last one stopped. Raises ToolError for a tool that is
     missing or fails, ReportError for a report that is not as expected.
     """
-    how, builder = recipe(project), Builder(folder, project.folder)
+    how, builder = recipe(project, board), Builder(folder, project.folder)
     with builder.alone():
         check = check_samples(project, samples.raw, samples.labels)
         done: list[Done] = []
@@ -66,10 +66,10 @@ def build(project: Project, board: Board, folder: Path, samples: Samples, *, col
         else:
             _demand_tools(builder, how, project, board, folder)
             done = builder.run(how.stages, f"building {project.network.name} for {board.name}")
-        resources = read_utilization(project.folder / how.utilization)
-        timing = read_timing(project.folder / how.timing)
+        resources = read_utilization(project.folder / UTILIZATION)
+        timing = read_timing(project.folder / TIMING)
         seconds = sum(one.seconds for one in done)
-        if problem := too_slow(timing, project.folder / how.timing):
+        if problem := too_slow(timing, project.folder / TIMING):
             return Built(resources, timing, seconds, None, problem)
         files = {**_files(project, how, builder), CHECK: check}
         described = _about(project, board, resources, timing, seconds)
@@ -111,7 +111,7 @@ def _files(project: Project, how: Recipe, builder: Builder) -> dict[str, Path | 
     manifest = json.loads((project.folder / MANIFEST).read_text())
     layers = [layer.name for _, layer in project.network.compute_layers()]
     model = json.dumps(model_json(manifest, project.network.name, layers), indent=1) + "\n"
-    reports = {path for pattern in how.reports for path in project.folder.glob(pattern)}
+    reports = [*project.folder.glob("build/*.rpt"), *project.folder.glob("*_prj/solution1/syn/report/*csynth.*")]
     return {
         **{name: project.folder / path for name, path in how.design.items()},
         **{f"reports/{path.name}": path for path in sorted(reports)},

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from codesign.board.boards import Board
 from codesign.board.check import bench_inputs
+from codesign.board.project import BACKEND_OF_FLOW, board_options, write_board_project
 from codesign.errors import ConfigError
 from codesign.hls.folder import MANIFEST, Project
 from codesign.hls.options import Backend, ProjectOptions
 from codesign.progress import say
 
-_BACKENDS: dict[str, Backend] = {"vivado_hls": "Vivado", "vitis": "Vitis"}
 _TOOLS: dict[Backend, tuple[str, ...]] = {"Vivado": ("vivado_hls",), "Vitis": ("vitis-run", "vitis_hls")}
 
 
@@ -22,28 +22,28 @@ def board_project(project: Project, board: Board, folder: Path) -> Project:
     if project.options.board == board.name:
         _check(project.options, board, project.folder)
         return project
-    options = board_options(project, board)
     if (folder / MANIFEST).is_file():
         found = Project.open(folder)
-        if (found.network, found.plan, found.options) == (project.network, project.plan, options):
+        same = (found.network, found.plan) == (project.network, project.plan)
+        if same and found.options in [_options(project, board, backend) for backend in _backends(board)]:
             return found
+    options = _options(project, board, _backends(board)[0])
     say(f"writing the project for {board.name} to {folder}")
-    return _write(project, folder, options)
+    return write_board_project(project.network, project.plan, folder, board, options, bench_inputs(project))
 
 
-def board_options(project: Project, board: Board) -> ProjectOptions:
+def _backends(board: Board) -> list[Backend]:
+    """Those that the installed tools build, the board's own first; without any tool all, so that nothing is undone."""
+    if board.family == "alveo":
+        return ["Vitis"]
+    usual = BACKEND_OF_FLOW[board.flow]
+    known = [usual, *(backend for backend in _TOOLS if backend != usual)]
+    return [backend for backend in known if any(shutil.which(tool) for tool in _TOOLS[backend])] or known
+
+
+def _options(project: Project, board: Board, backend: Backend) -> ProjectOptions:
     """What a project for a board is written with: the board's part, clock and streams, the rest as in the project."""
-    usual = _BACKENDS[board.flow]
-    there = [backend for backend, tools in _TOOLS.items() if any(shutil.which(tool) for tool in tools)]
-    backend = usual if usual in there or not there else there[0]
-    changed = {
-        "backend": backend,
-        "part": board.part,
-        "clock_ns": board.clock_ns,
-        "axi_bits": board.axi_bits,
-        "board": board.name,
-    }
-    return ProjectOptions(**{**vars(project.options), **changed})
+    return board_options(board, project.options, backend)
 
 
 def _check(options: ProjectOptions, board: Board, folder: Path) -> None:
@@ -52,9 +52,3 @@ def _check(options: ProjectOptions, board: Board, folder: Path) -> None:
             f"{folder} is for {board.name} with part {options.part}, this {board.name} has part {board.part}: export "
             "it again"
         )
-
-
-def _write(project: Project, folder: Path, options: ProjectOptions) -> Project:
-    from codesign.hls.project import write_project
-
-    return write_project(project.network, project.plan, folder, options, bench_inputs(project))

@@ -7,7 +7,7 @@ stopped.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,37 +24,42 @@ STATE = "build.json"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A run of a tool in the project's folder.
+class Need:
+    """A tool: the names that it can have, the best one first, and which releases of it will do."""
 
-    `commands` has what is called for each tool that can do it, the best one first; `release` says which those are.
-    `inputs` and `outputs` are patterns of files in the folder, every one of which has to be there.
+    names: tuple[str, ...]
+    release: str
+
+    def path(self) -> str | None:
+        """Where it is, if it is on the PATH."""
+        return next((path for name in self.names if (path := shutil.which(name))), None)
+
+    def __str__(self) -> str:
+        return f"{' or '.join(self.names)} ({self.release})"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command in the project's folder and the tools that it needs.
+
+    `inputs` and `outputs` are patterns of files in the folder; for each of them there has to be one.
     """
 
     name: str
     title: str
-    commands: Mapping[str, tuple[str, ...]]
-    release: str
+    command: tuple[str, ...]
+    needs: tuple[Need, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-
-    def tool(self) -> str | None:
-        """Path of the tool that is there, if one is."""
-        return next((path for name in self.commands if (path := shutil.which(name))), None)
-
-    @property
-    def names(self) -> str:
-        """Of the tools, for people."""
-        return f"{' or '.join(self.commands)} ({self.release})"
 
 
 @dataclass(frozen=True)
 class Done:
-    """A finished stage: what it was made from, its outputs by their SHA-256, the tool and how long it took."""
+    """A finished stage: what it was made from, its outputs by their SHA-256, the tools and how long it took."""
 
     key: str
     outputs: dict[str, str]
-    tool: str
+    tools: list[str]
     seconds: float
 
 
@@ -102,9 +107,10 @@ class Builder:
 
     def demand(self, stages: Sequence[Stage]) -> None:
         """Raise ToolError naming every tool that is missing."""
-        if missing := [stage for stage in stages if stage.tool() is None]:
-            names = "; ".join(dict.fromkeys(f"{stage.names} for {stage.title}" for stage in missing))
-            raise ToolError(f"not on the PATH: {names}", [*missing[0].commands])
+        missing = [(need, stage) for stage in stages for need in stage.needs if need.path() is None]
+        if missing:
+            names = dict.fromkeys(str(need) for need, _ in missing)
+            raise ToolError(f"not on the PATH: {', '.join(names)}", [*missing[0][0].names])
 
     def state(self) -> dict[str, Done]:
         """The stages that were finished, by name; what cannot be read is as if it were not there."""
@@ -120,8 +126,7 @@ class Builder:
 
     def _key(self, stage: Stage, before: str) -> str:
         """Of everything that a stage is made from: tool, command, files and the stages before it."""
-        tool = Path(stage.tool() or "")
-        parts = [stage.name, before, str(tool.resolve()), *stage.commands[tool.name]]
+        parts = [stage.name, before, *(str(Path(tool).resolve()) for tool in _tools(stage)), *stage.command]
         for path in self._files(stage.inputs, stage, "is missing: write the project again"):
             parts += [path.relative_to(self.project).as_posix(), file_digest(path)]
         return digest_of(*parts)
@@ -140,11 +145,8 @@ class Builder:
         return all(path.is_file() and file_digest(path) == done.outputs[name] for name, path in paths.items())
 
     def _run(self, stage: Stage, key: str, tell: Any) -> Done:
-        tool = stage.tool()
-        assert tool is not None
-        log = _next_log(self.logs, stage.name)
-        command = [tool, *stage.commands[Path(tool).name][1:]]
-        say(f"{stage.title}: {' '.join(stage.commands[Path(tool).name])} in {self.project}; log: {log}")
+        log, tools = _next_log(self.logs, stage.name), _tools(stage)
+        say(f"{stage.title}: {', '.join(tools)} by {' '.join(stage.command)} in {self.project}; log: {log}")
         for pattern in stage.outputs:  # what an earlier run left must not pass for this one's
             for path in self.project.glob(pattern):
                 path.unlink()
@@ -154,12 +156,16 @@ class Builder:
             if step := step_of(line):
                 tell(step)
 
-        run_tool(command, self.project, log, self.limit_s, watch)
+        run_tool(stage.command, self.project, log, self.limit_s, watch)
         outputs = self._files(stage.outputs, stage, f"was not written; log: {log}")
         seconds = time.monotonic() - began
         say(f"{stage.title}: done in {duration(seconds)}")
         sums = {path.relative_to(self.project).as_posix(): file_digest(path) for path in outputs}
-        return Done(key, sums, tool, round(seconds, 1))
+        return Done(key, sums, tools, round(seconds, 1))
+
+
+def _tools(stage: Stage) -> list[str]:
+    return [path for need in stage.needs if (path := need.path())]
 
 
 def _next_log(folder: Path, name: str) -> Path:

@@ -1,50 +1,48 @@
-"""What the vendor's tools are asked to do with a board project, stage by stage, and what they leave.
-
-The same as the project's own `build.sh`, which does it where this package is not installed.
-"""
+"""The stages of a board project's own `build.sh`, the tools that each needs, and what they leave."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.board.build_run import Stage
+from codesign.board.boards import Board
+from codesign.board.build_run import Need, Stage
 from codesign.hls.folder import Project
 
-_HLS: dict[str, tuple[dict[str, tuple[str, ...]], str]] = {
-    "Vivado": ({"vivado_hls": ("vivado_hls", "-f", "build_ip.tcl")}, "Vivado HLS 2019.2 to 2020.1"),
-    "Vitis": (
-        {
-            "vitis-run": ("vitis-run", "--mode", "hls", "--tcl", "build_ip.tcl"),
-            "vitis_hls": ("vitis_hls", "-f", "build_ip.tcl"),
-        },
-        "Vitis HLS 2020.2 or later",
-    ),
+_HLS = {
+    "Vivado": Need(("vivado_hls",), "Vivado HLS 2019.2 to 2020.1"),
+    "Vitis": Need(("vitis-run", "vitis_hls"), "Vitis HLS 2020.2 or later"),
 }
-_VIVADO = {"vivado": ("vivado", "-mode", "batch", "-nojournal", "-nolog", "-source", "build_design.tcl")}
-"""Of the same release as the HLS tool."""
+_VIVADO, _LINKER = Need(("vivado",), "Vivado of the same release"), Need(("v++",), "Vitis of the same release")
+_SOURCES = ("firmware/**/*.h", "firmware/**/*.cpp", "project.tcl", "build_ip.tcl", "build.sh")
+UTILIZATION, TIMING = "build/utilization.rpt", "build/timing.rpt"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stages, and what becomes of their outputs: names in the package and paths in the project's folder."""
+    """Stages, and which of their outputs go into the package: its names for them and paths in the project's folder."""
 
     stages: tuple[Stage, ...]
     design: dict[str, str]
-    utilization: str
-    timing: str
-    reports: tuple[str, ...]
 
     def missing(self, folder: Path) -> list[Path]:
         """What is not there of what a package needs."""
-        needed = (*self.design.values(), self.utilization, self.timing)
+        needed = (*self.design.values(), UTILIZATION, TIMING)
         return [folder / name for name in needed if not (folder / name).is_file()]
 
 
-def recipe(project: Project) -> Recipe:
+def recipe(project: Project, board: Board) -> Recipe:
     """How a board project is built."""
-    commands, release = _HLS[project.options.backend]
-    sources = ("firmware/**/*.h", "firmware/**/*.cpp", "build_ip.tcl")
-    hls = Stage("hls", "C-synthesis", commands, release, sources, ("build/ip/component.xml",))
-    outputs = ("build/design.bit", "build/design.hwh", "build/utilization.rpt", "build/timing.rpt")
-    vivado = Stage("vivado", "implementation", _VIVADO, "Vivado of the same release", ("build_design.tcl",), outputs)
-    design = {name: f"build/{name}" for name in ("design.bit", "design.hwh")}
-    return Recipe((hls, vivado), design, "build/utilization.rpt", "build/timing.rpt", ("build/*.rpt",))
+    hls = _stage("hls", "C-synthesis", (_HLS[project.options.backend],), _SOURCES, ("build/ip/component.xml",))
+    if board.family == "alveo":
+        design = {"design.xclbin": "build/design.xclbin"}
+        scripts, kernels = ("build_kernel.tcl", "movers.cpp"), ("build/*.xo",)
+        between = [_stage("kernels", "kernels", (_VIVADO, _LINKER), scripts, kernels)]
+        last, script = (_LINKER,), "link.cfg"
+    else:
+        design = {name: f"build/{name}" for name in ("design.bit", "design.hwh")}
+        between, last, script = [], (_VIVADO,), "build_design.tcl"
+    outputs = (*design.values(), UTILIZATION, TIMING)
+    return Recipe((hls, *between, _stage("bitstream", "bitstream", last, (script,), outputs)), design)
+
+
+def _stage(name: str, title: str, needs: tuple[Need, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Stage:
+    return Stage(name, title, ("sh", "build.sh", name), needs, inputs, outputs)

@@ -13,6 +13,7 @@ from codesign.hls.folder import Project
 from codesign.network import forward
 
 SAMPLES = 64
+GUARD_BITS = 3
 _BENCH = "tb_data/tb_input_features.dat"
 
 
@@ -31,18 +32,25 @@ def bench_inputs(project: Project, samples: int = SAMPLES) -> Ints:
 
 
 def check_samples(project: Project, raw: Ints, labels: Ints | None = None, cache: Path | None = None) -> bytes:
-    """The NPZ file of raw `inputs`, shape (n, n_in), and the csim's `logits`, `corrected` and `detected`, (n, ...).
+    """The NPZ file of raw `inputs`, (n, n_in), and the csim's `logits`, (n, n_out), `corrected` and `detected`, (n,).
 
-    With `labels`, shape (n,), where they are known. Raises MismatchError where the csim is not the network.
+    `guard_logits`, (3, n, n_out), and the layers' flags `guard_corrected` and `guard_detected`, (3, layers), are those
+    with one guard bit raised. `labels`, (n,), are there where they are known. Raises MismatchError where the csim is
+    not the network.
     """
-    outcome = CsimSimulator(project, raw, cache).outcome(np.zeros(0, FAULT))
+    csim, silent = CsimSimulator(project, raw, cache), np.zeros(0, FAULT)
+    outcome = csim.outcome(silent)
     if not np.array_equal(outcome.logits, forward(project.network, raw)[-1]):
         raise MismatchError(f"{project.folder}: the C-simulation is not what the network computes")
+    guards = [csim.run_traced(silent, guard=1 << bit) for bit in range(GUARD_BITS)]
     arrays = {
         "inputs": raw.astype(np.int64),
         "logits": outcome.logits.astype(np.int64),
         "corrected": outcome.corrected,
         "detected": outcome.detected,
+        "guard_logits": np.stack([traced.logits for traced in guards]),
+        "guard_corrected": np.stack([traced.corrected.any(axis=0) for traced in guards]),
+        "guard_detected": np.stack([traced.detected.any(axis=0) for traced in guards]),
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays, **({} if labels is None else {"labels": labels.astype(np.int64)}))

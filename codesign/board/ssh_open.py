@@ -60,7 +60,7 @@ def open_client(target: Target, timeout_s: float) -> "paramiko.SSHClient":
     try:
         for path in target.known_hosts:
             if path.is_file():
-                client.load_system_host_keys(str(path))
+                _load_known(client, path)
         client.set_missing_host_key_policy(_unknown_host(target))
         client.connect(
             target.address,
@@ -78,6 +78,17 @@ def open_client(target: Target, timeout_s: float) -> "paramiko.SSHClient":
             _explain(target, error)
         raise
     return cast("paramiko.SSHClient", client)
+
+
+def _load_known(client: Any, path: Path) -> None:
+    from paramiko.hostkeys import InvalidHostKey
+
+    try:
+        client.load_system_host_keys(str(path))
+    except InvalidHostKey as error:
+        raise ConfigError(f"{path} has a line that is no host key: {str(error.line)[:60]!r}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is no text") from None
 
 
 def _unknown_host(target: Target) -> "paramiko.MissingHostKeyPolicy":

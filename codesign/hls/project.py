@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from codesign.hls.check import check_project
 from codesign.hls.folder import MANIFEST, Project, source_digest
 from codesign.hls.glue import write_bench, write_glue
 from codesign.hls.options import BACKENDS, IO_TYPES, ProjectOptions
-from codesign.hls.registers import BUNDLE, MAX_LAYERS, board_registers, register_map
+from codesign.hls.registers import BUNDLE, MAX_LAYERS, board_registers, register_map, stored_layers
 from codesign.hls.stream import input_lanes, output_lanes
 from codesign.network import FROM_INPUT, Network
 from codesign.network.passive import refused_in_streams
@@ -46,12 +47,13 @@ def write_project(
     folder: Path,
     options: ProjectOptions | None = None,
     bench_inputs: Ints | None = None,
+    complete: Callable[[Project], None] | None = None,
 ) -> Project:
     """Write the HLS project into `folder`, replacing a codesign project that stands there.
 
     `bench_inputs`, shape (n, n_in), become the test bench's stimuli with the network's logits as
-    expected output. Raises ConfigError when the plan does not fit, a layer cannot be expressed, or the
-    folder holds something else or cannot be written.
+    expected output. `complete` may add files before the project takes its place. Raises ConfigError when the plan
+    does not fit, a layer cannot be expressed, or the folder holds something else or cannot be written.
     """
     options = options or ProjectOptions()
     plan.check(network)
@@ -63,6 +65,8 @@ def write_project(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
             staged = Project(Path(name) / "project", network, plan, options)
             _write(staged, bench_inputs)
+            if complete is not None:
+                complete(staged)
             if found := check_project(staged):
                 raise CodesignError(f"{folder}: the written project breaks a design rule: {found[0]}")
             if folder.exists():
@@ -90,6 +94,8 @@ def _check(network: Network, options: ProjectOptions) -> None:
         # hls4ml keeps its settings by names in small letters.
         if (other := names.setdefault(layer.name.lower(), layer.name)) != layer.name:
             raise ConfigError(f"{where}: layer names '{other}' and '{layer.name}' differ in case only")
+    if options.upset_slots and not stored_layers(network):
+        raise ConfigError(f"{where}: upset slots need stored weights, and no layer has a reuse factor above 1")
     if options.io_type == "io_stream":
         for layer in network.layers:
             if reason := refused_in_streams(layer):
@@ -128,7 +134,9 @@ def _write(project: Project, bench_inputs: Ints | None) -> None:
 
 
 def _manifest(network: Network, plan: ProtectionPlan, options: ProjectOptions) -> dict[str, Any]:
-    registers = register_map(network) if options.axi_bits is None else board_registers(network)
+    registers = register_map(network)
+    if options.axi_bits is not None:
+        registers = board_registers(network, options.upset_slots)
     streams = None
     if options.axi_bits is not None:
         given, result = input_lanes(network, options.axi_bits), output_lanes(network, options.axi_bits)

@@ -1,0 +1,115 @@
+"""`codesign export`: the HLS project of a design, for an IP core or for a board."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.cli_common import RunPath
+from codesign.errors import ConfigError, one_of
+
+if TYPE_CHECKING:
+    from codesign.board.boards import Board
+    from codesign.hls.options import Backend, ProjectOptions
+
+
+def export(
+    run: RunPath,
+    design: Annotated[
+        int | None, typer.Option(help="Number of the design [default: the best].", show_default=False)
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help="A board, such as `pynq-z2`, or the path of a board file (.toml): AXI streams and all that builds a "
+            "bitstream.",
+            show_default=False,
+        ),
+    ] = None,
+    axi_bits: Annotated[
+        int | None,
+        typer.Option(help="Width of the streams, with `--board` [default: the board's].", show_default=False),
+    ] = None,
+    upset_slots: Annotated[
+        int,
+        typer.Option(help="With `--board`: how many words of stored weights the host can upset at a time.", min=0),
+    ] = 0,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="`Vivado`, `Vitis` or `VivadoAccelerator` [default: the board's, or the study's].", show_default=False
+        ),
+    ] = None,
+    io_type: Annotated[
+        str | None,
+        typer.Option(
+            help="How values travel between layers: `io_parallel` or `io_stream` [default: the study's].",
+            show_default=False,
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--self-test", help="Compile the project, raise its guards and strike every copy.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the project goes [default: RUN/export/DESIGN-BACKEND or -BOARD].", show_default=False),
+    ] = None,
+) -> None:
+    """Write the HLS project of a design, checked against the design rules."""
+    from codesign.board.project import board_options, write_board_project
+    from codesign.hls.project import write_project
+    from codesign.search.folder import RunFolder
+
+    folder = RunFolder(run)
+    hardware = folder.result()["hardware"]
+    target = _board(board, backend, {"--axi-bits": axi_bits, "--upset-slots": upset_slots or None})
+    options = _options(hardware, backend, io_type)
+    if target is not None:
+        options = board_options(target, options, _backend(backend), axi_bits, upset_slots)
+    chosen = folder.design(design)
+    network, plan = folder.load(chosen["network"], chosen["plan"])
+    other = "" if options.io_type == _usual(hardware) else f"-{options.io_type}"
+    where = out or folder.path / "export" / f"{chosen['id']}-{options.board or options.backend}{other}"
+    if target is None:
+        project = write_project(network, plan, where, options, folder.samples())
+    else:
+        project = write_board_project(network, plan, where, target, options, folder.samples())
+    if check:
+        from codesign.hls.selftest import demand
+
+        demand(project)
+    print(project.folder)
+
+
+def _board(name: str | None, backend: str | None, of_boards: dict[str, int | None]) -> "Board | None":
+    """The board that is named; `of_boards` are options that mean nothing without one."""
+    from codesign.board.boards import load_board
+
+    if name is None:
+        if given := [option for option, value in of_boards.items() if value is not None]:
+            raise ConfigError(f"{given[0]} is for a board's project: name the --board, too")
+        return None
+    if backend == "VivadoAccelerator":
+        raise ConfigError(
+            "--backend VivadoAccelerator builds for the board with the study's part, without --board; with it, choose "
+            "Vivado or Vitis"
+        )
+    return load_board(name)
+
+
+def _usual(hardware: dict[str, Any]) -> str:
+    return str(hardware.get("io_type", "io_parallel"))
+
+
+def _backend(name: str | None) -> "Backend | None":
+    from codesign.hls.options import BACKENDS
+
+    return None if name is None else one_of("backend", name, BACKENDS)
+
+
+def _options(hardware: dict[str, Any], backend: str | None, io_type: str | None) -> "ProjectOptions":
+    from codesign.hls.options import BACKENDS, IO_TYPES, ProjectOptions
+
+    usual = one_of("backend", hardware["backend"], BACKENDS)
+    travel = one_of("io_type", io_type or _usual(hardware), IO_TYPES)
+    return ProjectOptions(_backend(backend) or usual, hardware["capacity"]["part"], hardware["clock_ns"], travel)
