@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import notebooks
 import numpy as np
 import pytest
 from networks import random_raw
@@ -178,6 +179,22 @@ def test_a_tampered_package_is_refused(python: list[str], tmp_path: Path) -> Non
     (package.folder / "design.hwh").write_text("other")
     code, answer, _ = ran(python, package, "check")
     assert code == 2 and "design.hwh is not what was packed" in str(answer["error"])
+
+
+def test_the_notebook_runs(python: list[str], package: Package, tmp_path: Path) -> None:
+    """In the Python of the fixture, whatever else its command line says."""
+    script = tmp_path / "predict.py"
+    script.write_text(notebooks.program(notebooks.PREDICT))
+    environment = {**os.environ, "PYTHONPATH": str(STAND_IN), "CODESIGN_PACKAGE": str(package.folder)}
+    told = subprocess.run([python[0], "-B", "-W", "error", str(script)], cwd=tmp_path, env=environment, **CAPTURED)
+    assert told.returncode == 0, told.stderr
+    notebooks.check_printed(told.stdout, SAMPLES * 5)
+
+
+def test_the_notebook_has_no_outputs_and_is_of_python_3_8() -> None:
+    cells = [cell for cell in notebooks.read(notebooks.PREDICT) if cell["cell_type"] == "code"]
+    assert len(cells) >= 6 and not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    ast.parse(notebooks.program(notebooks.PREDICT), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize("path", runtime_files().values(), ids=lambda path: path.name)
