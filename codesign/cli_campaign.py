@@ -47,7 +47,11 @@ def campaign(
     data: DataFile = None,
     plan: PlanFile = None,
     simulator: Annotated[
-        str, typer.Option(help="`engine` (fast), `csim` (the compiled HLS project) or `reference`.")
+        str,
+        typer.Option(
+            help="`engine` (fast), `csim` (the compiled HLS project), `reference`, or `board` (a project's accelerator on "
+            "--host, where silicon can strike)."
+        ),
     ] = "engine",
     trials: Annotated[
         int | None, typer.Option(help="Trials [default: the study's, or 1000].", min=1, show_default=False)
@@ -90,6 +94,14 @@ def campaign(
     ] = None,
     workers: WorkerCount = None,
     dask: DaskAddress = None,
+    host: Annotated[
+        str | None, typer.Option(help="With --simulator board: the board's name or address.", show_default=False)
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="With --host: who logs in [default: as ~/.ssh/config says].", show_default=False)
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="With --host [default: 22].", show_default=False)] = None,
+    python: Annotated[str, typer.Option(help="With --host: Python on the board.")] = "python3",
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -101,11 +113,15 @@ def campaign(
     from codesign.campaign.junit import junit_text
     from codesign.campaign.requirement import Requirement
     from codesign.campaign.simulators import SIMULATORS
+    from codesign.cli_silicon import BOARD, Silicon
     from codesign.files import write_atomically
     from codesign.metrics import METRICS
     from codesign.subject import Faults, open_subject
 
-    chosen = one_of("simulator", simulator, SIMULATORS)
+    name = one_of("simulator", simulator, (*SIMULATORS, BOARD))
+    silicon = Silicon(name, host, user, port, python)
+    silicon.check({"--workers": workers, "--dask": dask, "--until-decided": until_decided or None, "--metric": metric})
+    chosen = one_of("simulator", "engine" if silicon.chosen else simulator, SIMULATORS)
     figure = None if metric is None else one_of("metric", metric, METRICS)
     requirements = Requirement.parse_all(require or [])
     if until_decided and not requirements:
@@ -122,23 +138,30 @@ def campaign(
             folder=out,
         )
         subject.check_metric(figure)
-        result = subject.attack(
-            requirements,
-            trials=trials,
-            until_decided=until_decided,
-            simulator=chosen,
-            workers=handed,
-            replayed=verify,
-            folder=out or subject.folder,
+        joined = silicon.attack(subject, requirements, trials) if silicon.chosen else None
+        result = (
+            joined.board
+            if joined
+            else subject.attack(
+                requirements,
+                trials=trials,
+                until_decided=until_decided,
+                simulator=chosen,
+                workers=handed,
+                replayed=verify,
+                folder=out or subject.folder,
+            )
         )
     if junit:
         write_atomically(junit, junit_text(subject.name, result))
     merit = subject.merit(result, figure)
     if as_json:
-        print_json({**result.to_json(), **merit.to_json()})
+        print_json({**(joined or result).to_json(), **merit.to_json()})
     else:
         _print_campaign(result, merit)
-    if not result.met:
+        if joined:
+            print(joined.verdict)
+    if not result.met or (joined and joined.differing):
         raise typer.Exit(UNMET)
 
 

@@ -10,6 +10,7 @@ The same on the command line: `python -m codesign_runtime FOLDER check --json`.
 from .accelerator import Accelerator, Figures, Flags, Traced
 from .check import check, self_test
 from .errors import AcceleratorError, InputError, LostError, OverlayError, PackageError, TransferError
+from .replay import Replayed, replay
 
 __all__ = [
     "Accelerator",
@@ -20,8 +21,10 @@ __all__ = [
     "LostError",
     "OverlayError",
     "PackageError",
+    "Replayed",
     "Traced",
     "TransferError",
     "check",
+    "replay",
     "self_test",
 ]

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from .accelerator import TIMEOUT_S, Accelerator
 from .check import check, self_test
 from .errors import AcceleratorError, InputError
 from .package import read_check
+from .replay import read_trials, replay, to_text
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run a command; gives the exit code."""
     options = _parser().parse_args(arguments)
     try:
@@ -45,22 +46,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, help="check, self-test: so many of the package's samples [default: all]")
     parser.add_argument("--inputs", help="predict, replay: an NPZ file with the array 'inputs', real or raw integers")
     parser.add_argument("--out", help="predict: an NPZ file to write")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT_S, help="seconds that a transfer may take [%(default)s]")
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, help="seconds that a transfer may take [%(default)s]"
+    )
     return parser
 
 
-def _check(accelerator: Accelerator, options: argparse.Namespace) -> Tuple[bool, Dict[str, Any]]:
+def _check(accelerator: Accelerator, options: argparse.Namespace) -> tuple[bool, dict[str, Any]]:
     report = check(accelerator, options.samples)
     return report["passed"], report
 
 
-def _self_test(accelerator: Accelerator, options: argparse.Namespace) -> Tuple[bool, Dict[str, Any]]:
+def _self_test(accelerator: Accelerator, options: argparse.Namespace) -> tuple[bool, dict[str, Any]]:
     known = read_check(accelerator.package)
     report = self_test(accelerator, known.inputs[: options.samples], known)
     return report["passed"], report
 
 
-def _predict(accelerator: Accelerator, options: argparse.Namespace) -> Tuple[bool, Dict[str, Any]]:
+def _predict(accelerator: Accelerator, options: argparse.Namespace) -> tuple[bool, dict[str, Any]]:
     """Raw integers are taken as they are, real numbers are quantised."""
     if not options.inputs:
         raise InputError("predict needs --inputs FILE.npz, with the array 'inputs'")
@@ -68,13 +71,21 @@ def _predict(accelerator: Accelerator, options: argparse.Namespace) -> Tuple[boo
     raw = given if given.dtype.kind in "iu" else accelerator.quantise(given)
     logits = accelerator.predict_raw(raw)
     flags = accelerator.flags()
-    answer: Dict[str, Any] = {"samples": len(logits), "flags": flags._asdict(), "counters": accelerator.counters()}
+    answer: dict[str, Any] = {"samples": len(logits), "flags": flags._asdict(), "counters": accelerator.counters()}
     if options.out:
         np.savez_compressed(options.out, logits=logits)
         answer["out"] = options.out
     else:
         answer["logits"] = logits.tolist()
     return True, answer
+
+
+def _replay(accelerator: Accelerator, options: argparse.Namespace) -> tuple[bool, dict[str, Any]]:
+    if not options.inputs:
+        raise InputError("replay needs --inputs FILE.npz, which `codesign campaign --simulator board` writes")
+    inputs, settings = read_trials(options.inputs, accelerator.model)
+    found = replay(accelerator, inputs, settings)
+    return True, {"trials": len(found.logits), "samples": len(inputs), "npz": to_text(found)}
 
 
 def read_inputs(path: str) -> Any:
@@ -86,7 +97,7 @@ def read_inputs(path: str) -> Any:
         raise InputError(f"{path} is no NPZ file with the array 'inputs': {error}") from None
 
 
-_COMMANDS = {"check": _check, "predict": _predict, "self-test": _self_test}
+_COMMANDS = {"check": _check, "predict": _predict, "replay": _replay, "self-test": _self_test}
 
 if __name__ == "__main__":
     sys.exit(main())

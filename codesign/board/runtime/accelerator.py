@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,8 @@ GUARD_BITS = 3
 class Flags(NamedTuple):
     """Which layers have corrected an upset, or found one that they could not correct, since they were cleared."""
 
-    corrected: Dict[str, bool]
-    detected: Dict[str, bool]
+    corrected: dict[str, bool]
+    detected: dict[str, bool]
 
 
 class Traced(NamedTuple):
@@ -57,7 +57,11 @@ class Accelerator:
             raise InputError(f"timeout_s is {timeout_s}, expected seconds > 0")
         self.package, self.model, self.timeout_s = package, package.model, timeout_s
         self._hardware = Hardware(package)
+        # What was written to the registers that the host writes.
         self._host = {name: 0 for name, register in self.model.registers.items() if register.written_by_host}
+        self._lost = False
+        # What a fresh accelerator gives for `_samples`.
+        self._known: list[Ints] = []
         self._start()
 
     @classmethod
@@ -81,7 +85,7 @@ class Accelerator:
     # ------------------------------------------------------------ predictions
 
     def predict(self, inputs: ArrayLike) -> NDArray[np.float64]:
-        """Outputs of real inputs, shape (n, ...) with n_in values a sample: quantised as the network's input type says."""
+        """Outputs of real inputs, shape (n, ...) with n_in values a sample, quantised to the network's input type."""
         return to_real(self.predict_raw(self.quantise(inputs)), self.model.output.type)
 
     def quantise(self, inputs: ArrayLike) -> Ints:
@@ -92,7 +96,7 @@ class Accelerator:
         return raw.reshape(len(raw), self.model.input.values)
 
     def predict_raw(self, raw: ArrayLike) -> Ints:
-        """Raw outputs, shape (n, n_out), of raw inputs, shape (n, n_in). Raises TransferError, and is usable after it."""
+        """Raw outputs, shape (n, n_out), of raw inputs, shape (n, n_in). It is usable after a TransferError, too."""
         given = self.model.input.check(raw)
         found = np.zeros((len(given), self.model.output.values), np.int64)
         for start in range(0, len(given), self.batch):
@@ -131,24 +135,23 @@ class Accelerator:
         words = [self._hardware.read(name) for name in ("status_corrected", "status_detected")]
         return Flags(*({name: bool(word >> k & 1) for k, name in enumerate(self.model.layers)} for word in words))
 
-    def counters(self) -> Dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         """Samples with events of each layer (both stop at 65535), and samples and cut frames since the bitstream."""
-        found: Dict[str, Any] = {name: self._hardware.read(name) for name in ("samples", "bad_frames")}
+        found: dict[str, Any] = {name: self._hardware.read(name) for name in ("samples", "bad_frames")}
         words = {name: self._hardware.read(f"events_{name}") for name in self.model.layers}
         found["corrected"] = {name: word & 0xFFFF for name, word in words.items()}
         found["detected"] = {name: word >> 16 for name, word in words.items()}
         return found
 
     def clear(self) -> None:
-        """Clear flags and counters of events; takes one sample (zeros) with the guards down."""
-        guard = self._host["guard"]
-        self._write("guard", 0)
+        """Clear flags and counters of events; takes one sample (zeros), without guards and upsets."""
+        before = dict(self._host)
+        for name in before:
+            self._write(name, 0)
         self._write("clear", 1)
-        try:
-            self._guarded(np.zeros((1, self.model.input.values), np.int64))
-        finally:
-            self._write("clear", 0)
-            self._write("guard", guard)
+        self._guarded(np.zeros((1, self.model.input.values), np.int64))
+        for name, value in before.items():
+            self._write(name, value)
 
     def set_register(self, name: str, value: int) -> None:
         """Write a register of the host's: `guard`, or those of an upset slot. Raises InputError."""
@@ -175,7 +178,7 @@ class Accelerator:
             self._guarded(batch)
             done += len(batch)
         rate = done / max(clock() - begin, 1e-9)
-        times: List[float] = []
+        times: list[float] = []
         for sample in range(min(len(given), 100)):
             begin = clock()
             self._guarded(given[sample : sample + 1])
@@ -188,22 +191,23 @@ class Accelerator:
         """A transfer after whose failure the board is usable."""
         if not len(raw):
             return np.zeros((0, self.model.output.values), np.int64)
+        if self._lost:
+            self._recover("it was lost")
         try:
             return self._burst(raw)
         except TransferError as error:
-            done = self._recover(error)
+            done = self._recover(str(error))
             raise type(error)(f"{error}; {done}, so the board can be used again") from None
 
-    def _recover(self, error: TransferError) -> str:
-        for name in self._host:
-            self._host[name] = 0
+    def _recover(self, why: str) -> str:
+        """Registers that the host writes are zero afterwards."""
+        self._host = dict.fromkeys(self._host, 0)
+        self._lost = True
         try:
             done = self._hardware.recover(self._probe)
-            self._check_ids()
         except LostError as lost:
-            raise LostError(f"{error}; {lost}") from None
-        except OverlayError as wrong:
-            raise LostError(f"{error}; {wrong}") from None
+            raise LostError(f"{why}; {lost}") from None
+        self._lost = False
         return done
 
     def _burst(self, raw: Ints) -> Ints:
@@ -228,41 +232,51 @@ class Accelerator:
                 raise TransferError(f"the accelerator has counted {count} samples instead of {expected}")
 
     def _probe(self) -> None:
-        """Let go of a sample that was cut, then send one: what the accelerator gives must be exactly that one."""
+        """Let go of a sample that was cut, then send samples whose outputs are known: none may be an earlier one's."""
         for name in self._host:
             self._hardware.write(name, 0)
         lanes, out = self.model.input, self.model.output
-        beat = lanes.bits // 8
         source = self._hardware.buffer("input", lanes.sample_bytes)
         target = self._hardware.buffer("output", out.sample_bytes)
         source[: lanes.sample_bytes] = 0
-        for size in (beat, lanes.sample_bytes):
-            self._hardware.dma.transfer(source, size, target, out.sample_bytes, self.timeout_s)
+        self._hardware.dma.transfer(source, lanes.bits // 8, target, out.sample_bytes, self.timeout_s)
+        for sample, known in zip(self._samples, self._known):
+            if not np.array_equal(self._burst(sample)[0], known):
+                raise TransferError("the accelerator answers with the outputs of other samples")
+        self._check_ids()
 
     def _start(self) -> None:
-        """The first sample: the constants are written when it leaves."""
+        """The first samples: the constants are written when one leaves."""
         for name in self._host:
             self._hardware.write(name, 0)
         try:
-            self._burst(np.zeros((1, self.model.input.values), np.int64))
+            self._known = [self._burst(sample)[0] for sample in self._samples]
         except TransferError as error:
             if all(self._hardware.read(name) for name in self.model.ids):
                 self._check_ids()  # another accelerator answers in other lengths: that is the reason to give
-            self._recover(error)
+            self._recover(str(error))
+            self._known = [self._burst(sample)[0] for sample in self._samples]
         self._check_ids()
+
+    @property
+    def _samples(self) -> list[Ints]:
+        """Some inputs, each of shape (1, n_in): one after the other, lowest to highest value, and zeros."""
+        values, of = self.model.input.values, self.model.input.type
+        steps = np.linspace(of.min_raw, of.max_raw, values).astype(np.int64)
+        return [row.reshape(1, values) for row in (steps, steps[::-1], np.zeros(values, np.int64))]
 
     def _check_ids(self) -> None:
         for name, expected in self.model.ids.items():
             if (found := self._hardware.read(name)) != expected:
                 what = name.split("_")[1]
                 raise OverlayError(
-                    f"{self.package.bitstream} is a wrong bitstream: its {what} begins with {found:08x}, the package is "
-                    f"of {expected:08x}; build the package again"
+                    f"{self.package.bitstream} is a wrong bitstream: its {what} begins with {found:08x}, the package "
+                    f"is of {expected:08x}; build the package again"
                 )
 
     @property
     def guard(self) -> int:
-        """The guard bits, one a copy: zero in operation. Raising bit k corrupts copy k of everything that is hardened."""
+        """The guard bits, zero in operation: a raised bit k corrupts copy k of everything that is hardened."""
         return self._host["guard"]
 
     @guard.setter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .fixed import Ints
 
 
-def check(accelerator: Accelerator, samples: Optional[int] = None) -> Dict[str, Any]:
+def check(accelerator: Accelerator, samples: int | None = None) -> dict[str, Any]:
     """Compare the package's samples (the first of them) with what travels with them, and test the guards.
 
     `passed` says whether all of it is right.
@@ -29,7 +29,7 @@ def check(accelerator: Accelerator, samples: Optional[int] = None) -> Dict[str, 
     same = (found == logits).all(axis=1) & (traced.logits == logits).all(axis=1)
     flagged = _flags_agree(traced, known, count)
     tested = self_test(accelerator, inputs, known)
-    report: Dict[str, Any] = {
+    report: dict[str, Any] = {
         "network": accelerator.model.network_name,
         "board": accelerator.package.board,
         "samples": count,
@@ -52,13 +52,13 @@ def _flags_agree(traced: Traced, known: Check, count: int) -> Any:
     return np.logical_and(*(ours.any(axis=1) == theirs[:count] for ours, theirs in pairs))
 
 
-def _first(found: Ints, single: Ints, logits: Ints) -> Dict[str, int]:
+def _first(found: Ints, single: Ints, logits: Ints) -> dict[str, int]:
     board = np.where((found != logits).any(axis=1)[:, None], found, single)
     sample, logit = np.argwhere(board != logits)[0].tolist()
     return {"sample": sample, "logit": logit, "board": int(board[sample, logit]), "csim": int(logits[sample, logit])}
 
 
-def self_test(accelerator: Accelerator, raw: Any, known: Optional[Check] = None) -> Dict[str, Any]:
+def self_test(accelerator: Accelerator, raw: Any, known: Check | None = None) -> dict[str, Any]:
     """Raise each guard bit in turn: logits stay what they are, or a layer says that it cannot correct them.
 
     Where the package's samples say what a raised guard does in C-simulation, the board must do exactly that. Each of
@@ -67,8 +67,8 @@ def self_test(accelerator: Accelerator, raw: Any, known: Optional[Check] = None)
     given = accelerator.model.input.check(raw)
     if not len(given):
         raise InputError("the self-test needs samples")
-    findings: List[str] = []
-    guards: List[Dict[str, Any]] = []
+    findings: list[str] = []
+    guards: list[dict[str, Any]] = []
     accelerator.guard = 0
     accelerator.clear()
     golden = accelerator.predict_raw(given)
@@ -96,8 +96,8 @@ def self_test(accelerator: Accelerator, raw: Any, known: Optional[Check] = None)
 
 
 def _unlike_csim(
-    accelerator: Accelerator, bit: int, logits: Ints, guard: Dict[str, Any], known: Optional[Check]
-) -> List[str]:
+    accelerator: Accelerator, bit: int, logits: Ints, guard: dict[str, Any], known: Check | None
+) -> list[str]:
     if known is None or known.guard_logits is None or known.guard_corrected is None or known.guard_detected is None:
         return []
     found = []
@@ -112,5 +112,5 @@ def _unlike_csim(
     return found
 
 
-def _listed(names: List[str]) -> str:
+def _listed(names: list[str]) -> str:
     return ", ".join(names) or "no layer"

@@ -7,7 +7,7 @@ exception, after which `reset` makes the engine usable again.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Limits(NamedTuple):
     align: int
 
     @classmethod
-    def of(cls, parameters: Dict[str, Any]) -> Limits:
+    def of(cls, parameters: dict[str, Any]) -> Limits:
         """From the hardware description's parameters. Raises OverlayError for a DMA that cannot be used."""
         given = {str(key).lower(): value for key, value in parameters.items()}
         try:
@@ -62,7 +62,7 @@ class StreamDma:
         self._mmio, self.limits, self._clock = mmio, limits, clock
 
     def reset(self) -> None:
-        """Give up what is under way and make both channels ready. Raises TransferError if the engine does not answer."""
+        """Give up what is under way and make both channels ready. Raises TransferError if there is no answer."""
         self._mmio.write(SEND + CONTROL, RESET)
         self._until(lambda: not self._mmio.read(SEND + CONTROL) & RESET, _RESET_S, "the DMA does not come out of reset")
         for channel in (RECEIVE, SEND):
@@ -115,7 +115,7 @@ class StreamDma:
                     f"({send_bytes} bytes to send, {receive_bytes} to receive)"
                 )
 
-    def _states(self) -> Tuple[int, int]:
+    def _states(self) -> tuple[int, int]:
         found = []
         for channel in (SEND, RECEIVE):
             status = int(self._mmio.read(channel + STATUS))
@@ -127,7 +127,7 @@ class StreamDma:
             found.append(status)
         return found[0], found[1]
 
-    def _stuck(self, states: Tuple[int, int]) -> str:
+    def _stuck(self, states: tuple[int, int]) -> str:
         if not states[0] & IDLE:
             return "the accelerator does not take its input"
         return "the accelerator takes its input and gives no output"

@@ -52,8 +52,7 @@ class FixedType(NamedTuple):
         if not isinstance(given, Mapping) or set(given) != set(cls._fields):
             raise PackageError(f"{where}: expected a type with {', '.join(cls._fields)}, got {given!r}")
         found = cls(**given)
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (found.width, found.integer))
-        if not whole or not isinstance(found.signed, bool):
+        if [type(given[key]) for key in ("width", "integer", "signed")] != [int, int, bool]:
             raise PackageError(f"{where}: width and integer are whole numbers and signed is true or false: {given!r}")
         if not 1 <= found.width <= MAX_WIDTH or abs(found.frac) > MAX_WIDTH:
             raise PackageError(f"{where}: {found} has more than {MAX_WIDTH} bits")

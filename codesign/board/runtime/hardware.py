@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable
 
 from .dma import Limits, StreamDma
 from .errors import LostError, OverlayError, TransferError
@@ -19,7 +19,7 @@ class Hardware:
 
     def __init__(self, package: Package) -> None:
         self._package, self._model = package, package.model
-        self._buffers: Dict[str, Any] = {}
+        self._buffers: dict[str, Any] = {}
         self.load()
 
     def load(self) -> None:
@@ -40,12 +40,12 @@ class Hardware:
         self._check_range(blocks[port])
         self.dma.reset()
 
-    def _check_range(self, block: Dict[str, Any]) -> None:
+    def _check_range(self, block: dict[str, Any]) -> None:
         end = max(register.offset for register in self._model.registers.values()) + 4
         if int(block["addr_range"]) < end:
             raise OverlayError(f"the accelerator's port has {block['addr_range']} bytes, its registers need {end}")
 
-    def _mmio(self, block: Dict[str, Any]) -> Any:
+    def _mmio(self, block: dict[str, Any]) -> Any:
         return _pynq().MMIO(int(block["phys_addr"]), int(block["addr_range"]))
 
     def read(self, name: str) -> int:
@@ -59,14 +59,16 @@ class Hardware:
 
     def buffer(self, name: str, size: int) -> Any:
         """Memory of at least so many bytes that the DMA reaches; kept until `free`."""
-        have: Optional[Any] = self._buffers.get(name)
+        have: Any | None = self._buffers.get(name)
         if have is None or have.nbytes < size:
             if have is not None:
                 self._buffers.pop(name).freebuffer()
             try:
                 have = _pynq().allocate(shape=(size,), dtype="u1")
             except (MemoryError, RuntimeError, OSError) as error:
-                raise OverlayError(f"no memory of {size} bytes for the DMA: {_line(error)}; send smaller batches") from None
+                raise OverlayError(
+                    f"no memory of {size} bytes for the DMA: {_line(error)}; send smaller batches"
+                ) from None
             self._buffers[name] = have
         return have
 
@@ -84,7 +86,7 @@ class Hardware:
         try:
             self.dma.reset()
             probe()
-        except TransferError:
+        except (TransferError, OverlayError):
             pass
         else:
             return "the DMA was reset"
@@ -92,8 +94,10 @@ class Hardware:
             self.load()
             probe()
         except (TransferError, OverlayError) as error:
-            raise LostError(f"the accelerator is lost, also after its bitstream was loaded again ({error}); "
-                            "switch the board off and on") from None
+            raise LostError(
+                f"the accelerator is lost, also after its bitstream was loaded again ({error}); "
+                "switch the board off and on"
+            ) from None
         return "the bitstream was loaded again"
 
 
@@ -107,17 +111,17 @@ def _pynq() -> Any:
     return pynq
 
 
-def _type(block: Dict[str, Any]) -> str:
+def _type(block: dict[str, Any]) -> str:
     return str(block.get("type") or "")
 
 
-def _only(what: str, names: List[str], path: Any) -> str:
+def _only(what: str, names: list[str], path: Any) -> str:
     if len(names) != 1:
         raise OverlayError(f"{path} is a wrong bitstream: it has {len(names)} blocks of kind {what}, expected one")
     return names[0]
 
 
-def _port(blocks: Dict[str, Any], top: str, path: Any) -> str:
+def _port(blocks: dict[str, Any], top: str, path: Any) -> str:
     names = [name for name, block in blocks.items() if top in _type(block).split(":")]
     if not names:
         others = sorted(_type(block).split(":")[2] for block in blocks.values() if _OURS in _type(block))

@@ -34,8 +34,10 @@ class Lanes(NamedTuple):
         """From JSON. Raises PackageError that begins with `where`."""
         if not isinstance(given, Mapping) or not {"values", "lane_bits", "type", "beats"} <= set(given):
             raise PackageError(f"{where}: expected values, lane_bits, type and beats, got {given!r}")
-        found = cls(given["values"], given["lane_bits"], FixedType.of(f"{where}.type", given["type"]), given["beats"], bits)
-        if not isinstance(found.values, int) or found.values < 1 or found.lane_bits not in _LANES:
+        found = cls(
+            given["values"], given["lane_bits"], FixedType.of(f"{where}.type", given["type"]), given["beats"], bits
+        )
+        if type(given["values"]) is not int or found.values < 1 or found.lane_bits not in _LANES:
             raise PackageError(f"{where}: {found.values!r} values in lanes of {found.lane_bits!r} bits")
         if found.type.width > found.lane_bits or found.beats != -(-found.values * found.lane_bits // bits):
             raise PackageError(f"{where}: {found.values} values of {found.type} do not stand in {found.beats!r} beats")
@@ -58,7 +60,9 @@ class Lanes(NamedTuple):
         if given.dtype.kind not in "iu":
             raise InputError(f"raw inputs are {given.dtype}, expected integers (predict takes real numbers)")
         if given.size and (int(given.min()) < self.type.min_raw or int(given.max()) > self.type.max_raw):
-            raise InputError(f"raw inputs are outside {self.type.min_raw}..{self.type.max_raw}, the range of {self.type}")
+            raise InputError(
+                f"raw inputs are outside {self.type.min_raw}..{self.type.max_raw}, the range of {self.type}"
+            )
         return given.astype(np.int64)
 
     def pack(self, raw: Ints) -> Bytes:

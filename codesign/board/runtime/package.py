@@ -1,4 +1,4 @@
-"""The package on the board: every file checked against its checksum, and what the runtime needs to know of the design."""
+"""The package on the board: every file checked against its checksum, and what the design is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,13 +34,13 @@ class Register(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What model.json says; `network` and `plan` are digests, `layers` those that compute, in the order of flag bits."""
+    """What model.json says; `network` and `plan` are digests, `layers` those that compute, by their flag bits."""
 
     network_name: str
     network: str
     plan: str
-    layers: List[str]
-    registers: Dict[str, Register]
+    layers: list[str]
+    registers: dict[str, Register]
     input: Lanes
     output: Lanes
     upset_slots: int
@@ -51,7 +51,7 @@ class Model(NamedTuple):
         return f"{self.network_name}_axi"
 
     @property
-    def ids(self) -> Dict[str, int]:
+    def ids(self) -> dict[str, int]:
         """The constants by which a bitstream tells what it is."""
         return {"id_network": int(self.network[:8], 16), "id_plan": int(self.plan[:8], 16)}
 
@@ -73,25 +73,32 @@ def open_package(folder: Any) -> Package:
     where = Path(folder).resolve()
     if not (where / MANIFEST).is_file():
         raise PackageError(f"{where} is no package: it has no {MANIFEST}")
+    manifest = _manifest(where)
+    for name, digest in sorted(manifest["files"].items()):
+        _check_file(where, name, digest)
+    model = read_model(where / MODEL)
+    for key, value in (("network", model.network), ("plan", model.plan), ("network_name", model.network_name)):
+        if manifest.get(key) != value:
+            raise PackageError(f"{where}: {MODEL} is of another {key} than {MANIFEST}: build the package again")
+    return Package(where, manifest["board"], model)
+
+
+def _manifest(where: Path) -> dict[str, Any]:
     manifest = _json(where / MANIFEST)
     if manifest.get("format") != FORMAT:
-        raise PackageError(f"{where} is of format {manifest.get('format')!r}, this runtime reads {FORMAT}: build it again")
-    files, board = manifest.get("files"), manifest.get("board")
-    if not isinstance(files, dict) or not isinstance(board, str):
+        raise PackageError(
+            f"{where} is of format {manifest.get('format')!r}, this runtime reads {FORMAT}: build it again"
+        )
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not isinstance(manifest.get("board"), str):
         raise PackageError(f"{where / MANIFEST} lacks 'files' or 'board': build the package again")
-    for name, digest in sorted(files.items()):
-        _check_file(where, name, digest)
     for name in (MODEL, CHECK):
         if name not in files:
             raise PackageError(f"{where} has no {name}: build the package again")
     for name in ("design.bit", "design.hwh"):
         if name not in files:
             raise PackageError(f"{where} has no {name}: this runtime drives Zynq boards, and no cards (design.xclbin)")
-    model = read_model(where / MODEL)
-    for key, value in (("network", model.network), ("plan", model.plan), ("network_name", model.network_name)):
-        if manifest.get(key) != value:
-            raise PackageError(f"{where}: {MODEL} is of another {key} than {MANIFEST}: build the package again")
-    return Package(where, board, model)
+    return manifest
 
 
 def _check_file(folder: Path, name: Any, digest: Any) -> None:
@@ -118,7 +125,11 @@ def read_model(path: Path) -> Model:
     if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
         raise PackageError(f"{path}: 'network' and 'plan' are digests of 64 digits, got {digests}")
     layers, slots = given["layers"], given["upset_slots"]
-    if not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers) or not 1 <= len(layers) <= 32:
+    if (
+        not isinstance(layers, list)
+        or not all(isinstance(layer, str) for layer in layers)
+        or not 1 <= len(layers) <= 32
+    ):
         raise PackageError(f"{path}: 'layers' is no list of 1 to 32 names")
     if not isinstance(slots, int) or isinstance(slots, bool) or slots < 0:
         raise PackageError(f"{path}: 'upset_slots' is {slots!r}, expected a number")
@@ -126,10 +137,10 @@ def read_model(path: Path) -> Model:
     bits = check_width(f"{path}: stream.bits", stream.get("bits"))
     lanes = [Lanes.of(f"{path}: stream.{side}", stream.get(side), bits) for side in ("input", "output")]
     registers = _registers(path, given["registers"], layers, slots)
-    return Model(str(given["network_name"]), *digests, layers, registers, lanes[0], lanes[1], slots)
+    return Model(str(given["network_name"]), digests[0], digests[1], layers, registers, lanes[0], lanes[1], slots)
 
 
-def _registers(path: Path, given: Any, layers: List[str], slots: int) -> Dict[str, Register]:
+def _registers(path: Path, given: Any, layers: list[str], slots: int) -> dict[str, Register]:
     found = {}
     try:
         for row in given:
@@ -157,10 +168,10 @@ class Check(NamedTuple):
     logits: NDArray[np.int64]
     corrected: NDArray[np.bool_]
     detected: NDArray[np.bool_]
-    labels: Optional[NDArray[np.int64]]
-    guard_logits: Optional[NDArray[np.int64]]
-    guard_corrected: Optional[NDArray[np.bool_]]
-    guard_detected: Optional[NDArray[np.bool_]]
+    labels: NDArray[np.int64] | None
+    guard_logits: NDArray[np.int64] | None
+    guard_corrected: NDArray[np.bool_] | None
+    guard_detected: NDArray[np.bool_] | None
 
 
 def read_check(package: Package) -> Check:
@@ -168,20 +179,20 @@ def read_check(package: Package) -> Check:
     path = package.folder / CHECK
     try:
         with np.load(str(path), allow_pickle=False) as data:
-            found = Check(*(data[name] if name in data.files else None for name in Check._fields))
+            arrays: dict[str, Any] = {name: data[name] if name in data.files else None for name in Check._fields}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error}") from None
-    model, n = package.model, 0 if found.inputs is None else len(found.inputs)
+    model, n = package.model, 0 if arrays["inputs"] is None else len(arrays["inputs"])
     shapes = ((n, model.input.values), (n, model.output.values), (n,), (n,))
-    for name, array, shape in zip(Check._fields, found, shapes):
-        if array is None or array.shape != shape:
+    for name, shape in zip(Check._fields, shapes):
+        if arrays[name] is None or arrays[name].shape != shape:
             raise PackageError(f"{path}: {name} has not the shape {shape}: build the package again")
     if not n:
         raise PackageError(f"{path} holds no samples: build the package again")
-    return found
+    return Check(**arrays)
 
 
-def _json(path: Path) -> Dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
