@@ -30,6 +30,10 @@ def export(
         int | None,
         typer.Option(help="Width of the streams, with `--board` [default: the board's].", show_default=False),
     ] = None,
+    upset_slots: Annotated[
+        int,
+        typer.Option(help="With `--board`: how many words of stored weights the host can upset at a time.", min=0),
+    ] = 0,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -52,14 +56,16 @@ def export(
     ] = None,
 ) -> None:
     """Write the HLS project of a design, checked against the design rules."""
-    from codesign.board.project import write_board_project
+    from codesign.board.project import board_options, write_board_project
     from codesign.hls.project import write_project
     from codesign.search.folder import RunFolder
 
     folder = RunFolder(run)
     hardware = folder.result()["hardware"]
-    target = _board(board, axi_bits, backend)
-    options = _options(hardware, target, axi_bits, backend, io_type)
+    target = _board(board, backend, {"--axi-bits": axi_bits, "--upset-slots": upset_slots or None})
+    options = _options(hardware, backend, io_type)
+    if target is not None:
+        options = board_options(target, options, _backend(backend), axi_bits, upset_slots)
     chosen = folder.design(design)
     network, plan = folder.load(chosen["network"], chosen["plan"])
     other = "" if options.io_type == _usual(hardware) else f"-{options.io_type}"
@@ -75,12 +81,13 @@ def export(
     print(project.folder)
 
 
-def _board(name: str | None, axi_bits: int | None, backend: str | None) -> "Board | None":
+def _board(name: str | None, backend: str | None, of_boards: dict[str, int | None]) -> "Board | None":
+    """The board that is named; `of_boards` are options that mean nothing without one."""
     from codesign.board.boards import load_board
 
     if name is None:
-        if axi_bits is not None:
-            raise ConfigError("--axi-bits is the width of a board's streams: name the --board, too")
+        if given := [option for option, value in of_boards.items() if value is not None]:
+            raise ConfigError(f"{given[0]} is for a board's project: name the --board, too")
         return None
     if backend == "VivadoAccelerator":
         raise ConfigError(
@@ -94,15 +101,15 @@ def _usual(hardware: dict[str, Any]) -> str:
     return str(hardware.get("io_type", "io_parallel"))
 
 
-def _options(
-    hardware: dict[str, Any], board: "Board | None", axi_bits: int | None, backend: str | None, io_type: str | None
-) -> "ProjectOptions":
-    from codesign.board.project import board_options
+def _backend(name: str | None) -> "Backend | None":
+    from codesign.hls.options import BACKENDS
+
+    return None if name is None else one_of("backend", name, BACKENDS)
+
+
+def _options(hardware: dict[str, Any], backend: str | None, io_type: str | None) -> "ProjectOptions":
     from codesign.hls.options import BACKENDS, IO_TYPES, ProjectOptions
 
-    travel = one_of("io_type", io_type or _usual(hardware), IO_TYPES)
-    chosen: Backend | None = None if backend is None else one_of("backend", backend, BACKENDS)
-    if board is not None:
-        return board_options(board, ProjectOptions(io_type=travel), chosen, axi_bits)
     usual = one_of("backend", hardware["backend"], BACKENDS)
-    return ProjectOptions(chosen or usual, hardware["capacity"]["part"], hardware["clock_ns"], travel)
+    travel = one_of("io_type", io_type or _usual(hardware), IO_TYPES)
+    return ProjectOptions(_backend(backend) or usual, hardware["capacity"]["part"], hardware["clock_ns"], travel)

@@ -39,8 +39,8 @@ template <int N> bool parity(const UInt<N> &word) {
 template <class T, Code CODE> struct Stored;
 
 template <class T> struct Stored<T, Code::PLAIN> {
-    template <class word_T, class Taps>
-    static T read(const word_T *table, unsigned index, unsigned, GuardBits, Target target, unsigned position,
+    template <class table_T, class Taps>
+    static T read(table_T table, unsigned index, unsigned, GuardBits, Target target, unsigned position,
                   const Taps &taps, Flags &) {
         #pragma HLS INLINE
         return taps.word(target, position, 0, from_bits<T>(table[index]));
@@ -48,8 +48,8 @@ template <class T> struct Stored<T, Code::PLAIN> {
 };
 
 template <class T> struct Stored<T, Code::TRIPLE> {
-    template <class word_T, class Taps>
-    static T read(const word_T *table, unsigned index, unsigned size, GuardBits guard, Target target, unsigned position,
+    template <class table_T, class Taps>
+    static T read(table_T table, unsigned index, unsigned size, GuardBits guard, Target target, unsigned position,
                   const Taps &taps, Flags &flags) {
         #pragma HLS INLINE
         UInt<T::width> copies[3];
@@ -64,8 +64,8 @@ template <class T> struct Stored<T, Code::TRIPLE> {
 };
 
 template <class T> struct Stored<T, Code::PARITY> {
-    template <class word_T, class Taps>
-    static T read(const word_T *table, unsigned index, unsigned, GuardBits, Target target, unsigned position,
+    template <class table_T, class Taps>
+    static T read(table_T table, unsigned index, unsigned, GuardBits, Target target, unsigned position,
                   const Taps &taps, Flags &flags) {
         #pragma HLS INLINE
         const int W = T::width;
@@ -78,8 +78,8 @@ template <class T> struct Stored<T, Code::PARITY> {
 };
 
 template <class T> struct Stored<T, Code::ECC> {
-    template <class word_T, class Taps>
-    static T read(const word_T *table, unsigned index, unsigned, GuardBits, Target target, unsigned position,
+    template <class table_T, class Taps>
+    static T read(table_T table, unsigned index, unsigned, GuardBits, Target target, unsigned position,
                   const Taps &taps, Flags &flags) {
         #pragma HLS INLINE
         const int N = stored_bits(Code::ECC, T::width);

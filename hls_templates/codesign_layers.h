@@ -22,6 +22,7 @@
 //
 // Weights are a table of raw integers, or of stored words (codesign_codes.h), in a native C type: for each stored
 // copy a matrix of K rows and n_filt columns; K counts a neuron's products in the order (row, column, channel).
+// `slots` invert bits of stored weights as they are read (codesign_upsets.h); by default there are none.
 // `flags` tells of this sample whether the layer corrected or detected anything.
 #ifndef CODESIGN_LAYERS_H_
 #define CODESIGN_LAYERS_H_
@@ -29,6 +30,7 @@
 #include "codesign_neuron.h"
 #include "codesign_recompute.h"
 #include "codesign_taps.h"
+#include "codesign_upsets.h"
 #include "hls_stream.h"
 #include "nnet_common.h"
 
@@ -62,15 +64,14 @@ template <class data_T, class CONFIG_T, class FEED> struct Unit {
         }
     }
 
-    template <class weight_word_T, class bias_word_T>
-    void recompute(const weight_word_T *weights, const bias_word_T *biases, unsigned pixel, GuardBits guard,
-                   const LayerTaps &taps, Flags &flags, std::true_type) {
+    template <class weights_T, class bias_word_T>
+    void recompute(weights_T weights, const bias_word_T *biases, unsigned pixel, GuardBits guard, const LayerTaps &taps,
+                   Flags &flags, std::true_type) {
         #pragma HLS INLINE
         SharedUnit<CONFIG_T, FEED>::run(windows, sums, weights, biases, pixel, guard, taps, flags);
     }
-    template <class weight_word_T, class bias_word_T>
-    void recompute(const weight_word_T *, const bias_word_T *, unsigned, GuardBits, const LayerTaps &, Flags &,
-                   std::false_type) {
+    template <class weights_T, class bias_word_T>
+    void recompute(weights_T, const bias_word_T *, unsigned, GuardBits, const LayerTaps &, Flags &, std::false_type) {
         #pragma HLS INLINE
     }
 
@@ -153,9 +154,10 @@ template <class data_T, class CONFIG_T> struct LineBuffer {
     }
 };
 
-template <class data_T, class res_T, class CONFIG_T, class FEED, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class FEED, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void convolve(const data_T *data, res_T *res, const weight_word_T *weights, const bias_word_T *biases, GuardBits guard,
-              Flags &flags) {
+              Flags &flags, const slots_T &slots = slots_T()) {
     #pragma HLS function_instantiate variable = weights, biases
     if (FEED::passes == 1) { // constants in logic
         #pragma HLS ARRAY_PARTITION variable = weights complete
@@ -167,6 +169,7 @@ void convolve(const data_T *data, res_T *res, const weight_word_T *weights, cons
     }
     #pragma HLS ARRAY_PARTITION variable = biases complete
     typedef Unit<data_T, CONFIG_T, FEED> Layer;
+    const auto table = through(slots, weights);
     const LayerTaps taps(CONFIG_T::layer_id);
     flags = Flags();
     Layer unit;
@@ -180,12 +183,12 @@ PixelLoop:
                 gather<data_T, CONFIG_T>(data, pixel, unit.windows[0]);
                 unit.guard_copies(guard);
             }
-            unit.neurons.pass(unit.windows, unit.sums, weights, biases, pixel, pass, guard, taps, flags);
+            unit.neurons.pass(unit.windows, unit.sums, table, biases, pixel, pass, guard, taps, flags);
             if (pass == FEED::passes - 1 && !Layer::Recomputes::value)
                 unit.write(res, pixel);
         }
         if (Layer::Recomputes::value) {
-            unit.recompute(weights, biases, pixel, guard, taps, flags, typename Layer::Recomputes());
+            unit.recompute(table, biases, pixel, guard, taps, flags, typename Layer::Recomputes());
             unit.write(res, pixel);
         }
     }
@@ -218,9 +221,10 @@ inline bool ends_window(int at, int length, int stride, int windows) {
     return first >= 0 && first % stride == 0 && first <= (windows - 1) * stride;
 }
 
-template <class data_T, class res_T, class CONFIG_T, class FEED, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class FEED, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void convolve(hls::stream<data_T> &data, hls::stream<res_T> &res, const weight_word_T *weights,
-              const bias_word_T *biases, GuardBits guard, Flags &flags) {
+              const bias_word_T *biases, GuardBits guard, Flags &flags, const slots_T &slots = slots_T()) {
     #pragma HLS function_instantiate variable = weights, biases
     if (FEED::passes == 1) { // constants in logic
         #pragma HLS ARRAY_PARTITION variable = weights complete
@@ -234,6 +238,7 @@ void convolve(hls::stream<data_T> &data, hls::stream<res_T> &res, const weight_w
     typedef typename data_T::value_type value_T;
     typedef Unit<value_T, CONFIG_T, FEED> Layer;
     typedef LineBuffer<value_T, CONFIG_T> Buffer;
+    const auto table = through(slots, weights);
     const LayerTaps taps(CONFIG_T::layer_id);
     flags = Flags();
     Layer unit;
@@ -257,12 +262,12 @@ RowLoop:
                     unit.guard_copies(guard);
                 }
                 if (ends)
-                    unit.neurons.pass(unit.windows, unit.sums, weights, biases, pixel, pass, guard, taps, flags);
+                    unit.neurons.pass(unit.windows, unit.sums, table, biases, pixel, pass, guard, taps, flags);
                 if (ends && pass == FEED::passes - 1 && !Layer::Recomputes::value)
                     unit.write(res);
             }
             if (ends && Layer::Recomputes::value) {
-                unit.recompute(weights, biases, pixel, guard, taps, flags, typename Layer::Recomputes());
+                unit.recompute(table, biases, pixel, guard, taps, flags, typename Layer::Recomputes());
                 unit.write(res);
             }
             pixel += ends;
@@ -327,48 +332,57 @@ template <class CONFIG_T, int FIRST> struct Adders<CONFIG_T, FIRST, 1> {
 
 namespace nnet {
 
-template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void protected_conv(const data_T *data, res_T *res, const weight_word_T *weights, const bias_word_T *biases,
-                    codesign::Guard guard, codesign::Flags &flags) {
+                    codesign::Guard guard, codesign::Flags &flags, const slots_T &slots = slots_T()) {
     #pragma HLS INLINE
     codesign::convolve<data_T, res_T, CONFIG_T, codesign::Feed<CONFIG_T, false>>(data, res, weights, biases, guard,
-                                                                                 flags);
+                                                                                 flags, slots);
 }
 
-template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void protected_conv(hls::stream<data_T> &data, hls::stream<res_T> &res, const weight_word_T *weights,
-                    const bias_word_T *biases, codesign::Guard guard, codesign::Flags &flags) {
+                    const bias_word_T *biases, codesign::Guard guard, codesign::Flags &flags,
+                    const slots_T &slots = slots_T()) {
     #pragma HLS INLINE
     codesign::convolve<data_T, res_T, CONFIG_T, codesign::Feed<CONFIG_T, false>>(data, res, weights, biases, guard,
-                                                                                 flags);
+                                                                                 flags, slots);
 }
 
-template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void protected_depthwise(const data_T *data, res_T *res, const weight_word_T *weights, const bias_word_T *biases,
-                         codesign::Guard guard, codesign::Flags &flags) {
+                         codesign::Guard guard, codesign::Flags &flags, const slots_T &slots = slots_T()) {
     #pragma HLS INLINE
     codesign::convolve<data_T, res_T, CONFIG_T, codesign::Feed<CONFIG_T, true>>(data, res, weights, biases, guard,
-                                                                                flags);
+                                                                                flags, slots);
 }
 
-template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void protected_depthwise(hls::stream<data_T> &data, hls::stream<res_T> &res, const weight_word_T *weights,
-                         const bias_word_T *biases, codesign::Guard guard, codesign::Flags &flags) {
+                         const bias_word_T *biases, codesign::Guard guard, codesign::Flags &flags,
+                         const slots_T &slots = slots_T()) {
     #pragma HLS INLINE
     codesign::convolve<data_T, res_T, CONFIG_T, codesign::Feed<CONFIG_T, true>>(data, res, weights, biases, guard,
-                                                                                flags);
+                                                                                flags, slots);
 }
 
-template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void protected_dense(const data_T *data, res_T *res, const weight_word_T *weights, const bias_word_T *biases,
-                     codesign::Guard guard, codesign::Flags &flags) {
+                     codesign::Guard guard, codesign::Flags &flags, const slots_T &slots = slots_T()) {
     #pragma HLS INLINE
-    protected_conv<data_T, res_T, CONFIG_T>(data, res, weights, biases, guard, flags);
+    protected_conv<data_T, res_T, CONFIG_T>(data, res, weights, biases, guard, flags, slots);
 }
 
-template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T>
+template <class data_T, class res_T, class CONFIG_T, class weight_word_T, class bias_word_T,
+          class slots_T = codesign::NoUpsets>
 void protected_dense(hls::stream<data_T> &data, hls::stream<res_T> &res, const weight_word_T *weights,
-                     const bias_word_T *biases, codesign::Guard guard, codesign::Flags &flags) {
+                     const bias_word_T *biases, codesign::Guard guard, codesign::Flags &flags,
+                     const slots_T &slots = slots_T()) {
     #pragma HLS INLINE off
     typename data_T::value_type values[CONFIG_T::n_chan];
     #pragma HLS ARRAY_PARTITION variable = values complete
@@ -376,7 +390,7 @@ void protected_dense(hls::stream<data_T> &data, hls::stream<res_T> &res, const w
     #pragma HLS ARRAY_PARTITION variable = results complete
     codesign::read_values<data_T, CONFIG_T::n_chan>(data, values);
     protected_conv<typename data_T::value_type, typename res_T::value_type, CONFIG_T>(values, results, weights, biases,
-                                                                                      guard, flags);
+                                                                                      guard, flags, slots);
     codesign::write_values<res_T, CONFIG_T::n_filt>(results, res);
 }
 

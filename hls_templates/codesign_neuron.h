@@ -115,9 +115,8 @@ template <class CONFIG_T, class FEED> struct Leaves {
     typedef typename CONFIG_T::bias_t bias_t;
     typedef Int<accum_t::width> Leaf;
 
-    template <class word_T, class Taps>
-    static weight_t weight(const word_T *weights, unsigned k, unsigned j, GuardBits guard, const Taps &taps,
-                           Flags &flags) {
+    template <class weights_T, class Taps>
+    static weight_t weight(weights_T weights, unsigned k, unsigned j, GuardBits guard, const Taps &taps, Flags &flags) {
         #pragma HLS INLINE
         return Stored<weight_t, CONFIG_T::parameter_code>::read(
             weights, k * CONFIG_T::n_filt + j, FEED::products * CONFIG_T::n_filt, guard, WEIGHT, k, taps, flags);
@@ -150,9 +149,9 @@ template <class CONFIG_T, class FEED, int H> struct Neuron {
     static const int A = accum_t::width;
     S sum;
 
-    template <class data_T, class weight_word_T, class bias_word_T>
-    void pass(const data_T (*windows)[FEED::window], const weight_word_T *weights, const bias_word_T *biases,
-              unsigned j, unsigned pixel, unsigned pass, GuardBits guard, const NeuronTaps &neuron_taps, Flags &flags) {
+    template <class data_T, class weights_T, class bias_word_T>
+    void pass(const data_T (*windows)[FEED::window], weights_T weights, const bias_word_T *biases, unsigned j,
+              unsigned pixel, unsigned pass, GuardBits guard, const NeuronTaps &neuron_taps, Flags &flags) {
         #pragma HLS INLINE
         const StepTaps taps = neuron_taps.at(pixel * FEED::passes + pass);
         if (taps.armed())
@@ -172,9 +171,9 @@ template <class CONFIG_T, class FEED, int H> struct Neuron {
     static const bool constants = FEED::passes == 1 && CONFIG_T::parameter_code == Code::PLAIN;
     static const bool own_multipliers = Kind::redundant && CONFIG_T::harden_multipliers;
 
-    template <class data_T, class weight_word_T, class bias_word_T, class Taps>
-    void advance(const data_T (*windows)[FEED::window], const weight_word_T *weights, const bias_word_T *biases,
-                 unsigned j, unsigned pass, GuardBits guard, const Taps &taps, Flags &flags) {
+    template <class data_T, class weights_T, class bias_word_T, class Taps>
+    void advance(const data_T (*windows)[FEED::window], weights_T weights, const bias_word_T *biases, unsigned j,
+                 unsigned pass, GuardBits guard, const Taps &taps, Flags &flags) {
         #pragma HLS INLINE
         S leaves[FEED::multipliers + 1];
         #pragma HLS ARRAY_PARTITION variable = leaves complete
@@ -249,8 +248,8 @@ template <class CONFIG_T, class FEED, int FIRST, int N> struct Neurons {
     Neurons<CONFIG_T, FEED, FIRST + N / 2, N - N / 2> right;
 
     // After the last pass the sums of the pixel stand in `sums`.
-    template <class data_T, class weight_word_T, class bias_word_T>
-    void pass(const data_T (*windows)[FEED::window], typename CONFIG_T::accum_t *sums, const weight_word_T *weights,
+    template <class data_T, class weights_T, class bias_word_T>
+    void pass(const data_T (*windows)[FEED::window], typename CONFIG_T::accum_t *sums, weights_T weights,
               const bias_word_T *biases, unsigned pixel, unsigned pass, GuardBits guard, const LayerTaps &taps,
               Flags &flags) {
         #pragma HLS INLINE
@@ -261,8 +260,8 @@ template <class CONFIG_T, class FEED, int FIRST, int N> struct Neurons {
 template <class CONFIG_T, class FEED, int FIRST> struct Neurons<CONFIG_T, FEED, FIRST, 1> {
     Neuron<CONFIG_T, FEED, CONFIG_T::hardened_bits[FIRST]> neuron;
 
-    template <class data_T, class weight_word_T, class bias_word_T>
-    void pass(const data_T (*windows)[FEED::window], typename CONFIG_T::accum_t *sums, const weight_word_T *weights,
+    template <class data_T, class weights_T, class bias_word_T>
+    void pass(const data_T (*windows)[FEED::window], typename CONFIG_T::accum_t *sums, weights_T weights,
               const bias_word_T *biases, unsigned pixel, unsigned pass, GuardBits guard, const LayerTaps &taps,
               Flags &flags) {
         #pragma HLS INLINE

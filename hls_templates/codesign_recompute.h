@@ -62,10 +62,9 @@ template <class CONFIG_T, class FEED> struct SharedUnit {
     static_assert(!SumOf<CONFIG_T, 0>::saturates, "a saturating accumulator cannot be recomputed in another order");
 
     // One pass over one neuron: the sum so far and that of the pass's products.
-    template <class data_T, class weight_word_T, class bias_word_T, class Taps>
-    static S pass(const S &sum, const data_T (*windows)[FEED::window], const weight_word_T *weights,
-                  const bias_word_T *biases, unsigned j, unsigned pass, unsigned copy, GuardBits guard,
-                  const Taps &taps, Flags &flags) {
+    template <class data_T, class weights_T, class bias_word_T, class Taps>
+    static S pass(const S &sum, const data_T (*windows)[FEED::window], weights_T weights, const bias_word_T *biases,
+                  unsigned j, unsigned pass, unsigned copy, GuardBits guard, const Taps &taps, Flags &flags) {
         #pragma HLS INLINE
         S leaves[multipliers + 1];
         #pragma HLS ARRAY_PARTITION variable = leaves complete
@@ -84,9 +83,9 @@ template <class CONFIG_T, class FEED> struct SharedUnit {
     }
 
     // Puts the important ones of `sums` to the vote.
-    template <class data_T, class weight_word_T, class bias_word_T>
-    static void run(const data_T (*windows)[FEED::window], accum_t *sums, const weight_word_T *weights,
-                    const bias_word_T *biases, unsigned pixel, GuardBits guard, const LayerTaps &taps, Flags &flags) {
+    template <class data_T, class weights_T, class bias_word_T>
+    static void run(const data_T (*windows)[FEED::window], accum_t *sums, weights_T weights, const bias_word_T *biases,
+                    unsigned pixel, GuardBits guard, const LayerTaps &taps, Flags &flags) {
         #pragma HLS INLINE
         const int count = Neurons::count;
         unsigned neurons[count + 1], hardened_bits[count + 1]; // one more: none may be important

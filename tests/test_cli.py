@@ -451,6 +451,31 @@ def test_export(run: Path, capsys: Captured) -> None:
 
 
 @pytest.mark.cxx
+def test_export_for_a_board(run: Path, capsys: Captured) -> None:
+    best = json.loads((run / "result.json").read_text())["best"]["id"]
+    folder = Path(text(capsys, "export", run, "--board", "pynq-z2").strip())
+    assert folder == run / "export" / f"{best}-pynq-z2"
+    options = Project.open(folder).options
+    assert (options.backend, options.board, options.axi_bits, options.clock_ns) == ("Vivado", "pynq-z2", 64, 10.0)
+    assert (folder / "build.sh").exists() and (folder / "build_design.tcl").exists()
+    wide = ("--board", "zcu104", "--axi-bits", "512", "--io-type", "io_stream", "--backend", "Vivado")
+    folder = Path(text(capsys, "export", run, *wide).strip())
+    assert folder.name == f"{best}-zcu104-io_stream"
+    options = Project.open(folder).options
+    assert (options.backend, options.axi_bits, options.io_type) == ("Vivado", 512, "io_stream")
+    for arguments, message in (
+        (("--board", "pynk-z2"), "unknown board 'pynk-z2': did you mean 'pynq-z2'"),
+        (("--axi-bits", "64"), "--axi-bits is for a board's project: name the --board, too"),
+        (("--board", "pynq-z2", "--upset-slots", "9"), "upset_slots is 9, expected 0 to 8"),
+        (("--board", "pynq-z2", "--axi-bits", "48"), "axi_bits is 48, expected one of 32, 64"),
+        (("--board", "pynq-z2", "--backend", "VivadoAccelerator"), "choose Vivado or Vitis"),
+        (("--board", "u250", "--backend", "Vivado"), "u250 is a card, which is built with Vitis"),
+    ):
+        assert cli.run(["export", str(run), *arguments]) == cli.BAD_INPUT
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.cxx
 def test_report_is_written_again(run: Path, capsys: Captured) -> None:
     before = (run / "report.html").read_bytes()
     (run / "report.html").unlink()

@@ -40,6 +40,7 @@ def board_options(
     base: ProjectOptions | None = None,
     backend: Backend | None = None,
     axi_bits: int | None = None,
+    upset_slots: int = 0,
 ) -> ProjectOptions:
     """Options of a project for a board: its part, clock and streams; the rest as in `base`.
 
@@ -53,6 +54,7 @@ def board_options(
         "clock_ns": board.clock_ns,
         "axi_bits": axi_bits or board.axi_bits,
         "board": board.name,
+        "upset_slots": upset_slots or (base.upset_slots if base else 0),
     }
     return ProjectOptions(**{**vars(base or ProjectOptions()), **changed})
 

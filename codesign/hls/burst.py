@@ -49,7 +49,7 @@ class BoardCsim:
         self.project, self.network = project, project.network
         self.input = input_lanes(project.network, project.options.axi_bits)
         self.output = output_lanes(project.network, project.options.axi_bits)
-        registers = board_registers(project.network)
+        registers = board_registers(project.network, project.options.upset_slots)
         self._host = {r.name: r.bits for r in registers if r.written_by_host}
         self._read = [r.name for r in registers if not r.written_by_host]
         self._uses = Uses(project.network, project.plan)

@@ -12,7 +12,7 @@ import numpy as np
 from codesign.codes import Code
 from codesign.hls import kernels, tables
 from codesign.hls.folder import Project
-from codesign.hls.registers import Register, board_registers, register_map, status_words
+from codesign.hls.registers import Register, board_registers, inner_registers, register_map, status_words, upset_number
 from codesign.hls.wrapper import STREAMS, beat_type, stream_config
 from codesign.network import Layer
 from codesign.protection import LayerPlan, Mechanism, Scope
@@ -90,9 +90,12 @@ class _Check:
 
     def _call(self, layer: Layer) -> list[str]:
         flags = kernels.flags_name(layer)
-        count = len(kernels.calls(layer).findall(self._top))
+        number = upset_number(self._network, layer)
+        slots = kernels.slots(number, self._project.options.upset_slots if number else 0)
+        count = len(kernels.calls(layer, slots).findall(self._top))
         if count != 1:
             what = f"{kernels.entry(layer)} with its own parameters, the guard and {flags}"
+            what += " and the upset slots" if slots else ""
             return [f"the top function calls {what} {count} times instead of once"]
         update = re.search(r"\n    update_status\(([^;]*)\);", self._top)
         if update is None or flags not in re.split(r",\s*", update[1]):
@@ -135,7 +138,8 @@ class _Check:
                 broken.append(f"register {register.name} is no port")
             if f"{register.pragma}\n" not in self._outer:
                 broken.append(f"register {register.name} has no address {register.offset:#x}")
-        names = [register.name for register in register_map(self._network)]
+        inner = inner_registers(self._network, self._project.options.upset_slots)
+        names = [register.name for register in inner]
         call = rf"\n    {self._network.name}\(\w+, \w+, {', '.join(names)}\);"
         if self._outer is not self._top and len(re.findall(call, self._outer)) != 1:
             broken.append("the wrapper does not pass the registers on")
@@ -147,11 +151,13 @@ class _Check:
     @property
     def _all_registers(self) -> tuple[Register, ...]:
         own = self._project.options.axi_bits is not None
-        return board_registers(self._network) if own else register_map(self._network)
+        slots = self._project.options.upset_slots
+        return board_registers(self._network, slots) if own else register_map(self._network)
 
     def _streams(self, bits: int) -> Iterator[str]:
         """The wrapper's ports are streams, samples go through it by way of the accelerator, and it tells who it is."""
-        own = [r.name for r in self._all_registers[len(register_map(self._network)) :]]
+        passed = inner_registers(self._network, self._project.options.upset_slots)
+        own = [r.name for r in self._all_registers if r not in passed]
         for pragma in (*(f"axis port={stream}" for stream in STREAMS), "ap_ctrl_none port=return"):
             if f"#pragma HLS INTERFACE {pragma}\n" not in self._outer:
                 yield f"the wrapper has no interface {pragma}"

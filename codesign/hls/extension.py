@@ -20,7 +20,7 @@ FLOW = "vivado:codesign"
 # The simulation's header is not among them: it is no part of the accelerator.
 HEADERS = (
     *("codesign_taps.h", "codesign_vote.h", "codesign_codes.h", "codesign_neuron.h"),
-    *("codesign_recompute.h", "codesign_layers.h", "codesign_status.h"),
+    *("codesign_recompute.h", "codesign_upsets.h", "codesign_layers.h", "codesign_status.h"),
 )
 # The passes that give a project its form. hls4ml's optimisers are not among them: the network has every type, and
 # nothing in it may be fused, moved or dropped.
@@ -52,7 +52,8 @@ class ProtectedUnitCall(FunctionCallTemplate):
     def format(self, node: Any) -> str:
         layer: Layer = node.get_attr("unit")
         variables = [*(node.get_input_variable(name) for name in node.inputs), node.get_output_variable()]
-        return kernels.call(layer, [v.type.name for v in variables], [v.name for v in variables])
+        slots = kernels.slots(node.get_attr("upset_number"), node.get_attr("upset_slots"))
+        return kernels.call(layer, [v.type.name for v in variables], [v.name for v in variables], slots)
 
 
 @cache

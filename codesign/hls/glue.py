@@ -97,6 +97,7 @@ def _glue(top: Top) -> str:
     if accelerator and options.io_type == "io_stream":
         types = [f"{name}::value_type" for name in types]
     words = ", ".join(f"status[{k}]" for k in range(len(status_words(network))))
+    words += ", 0" * 3 * options.upset_slots  # only bursts through the wrapper upset weights
     call = "{}({}, {}, guard, clear, " + words + ");"
     if accelerator:
         body = _THROUGH_WRAPPER.format(call=call.format(f"{network.name}_axi", "in", "out"))
@@ -120,13 +121,18 @@ def _glue(top: Top) -> str:
 
 
 def _board_glue(top: Top) -> str:
-    registers = board_registers(top.network)
-    host = [register for register in registers if register.written_by_host]
-    ports = [f"{register.c_type}(host[{k}])" for k, register in enumerate(host)]
-    n_read = len(registers) - len(host)
+    registers = board_registers(top.network, top.options.upset_slots)
+    ports, n_read, n_host = [], 0, 0
+    for register in registers:
+        if register.written_by_host:
+            ports.append(f"{register.c_type}(host[{n_host}])")
+            n_host += 1
+        else:
+            ports.append(f"words[{n_read}]")
+            n_read += 1
     return _BOARD_GLUE.format(
         name=top.network.name,
-        ports=", ".join([*ports, *(f"words[{k}]" for k in range(n_read))]),
+        ports=", ".join(ports),
         n_read=n_read,
         n_layers=len(top.network.layers),
     )
@@ -141,6 +147,7 @@ def patch_bench(top: Top, folder: Path) -> None:
     words = status_words(top.network)
     call = f"{name}_axi(inputs,outputs);" if accelerator else f"{name}({top.input.name},{top.output.name});"
     status = ", ".join(f"status[{k}]" for k in range(len(words)))
+    status += ", 0" * 3 * top.options.upset_slots
     ours = f"ap_uint<32> status[{len(words)}];\n            {call[:-2]}, 0, false, {status});"
     replace(bench, call, ours, times=2)
 

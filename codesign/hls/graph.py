@@ -10,6 +10,7 @@ from codesign.errors import CodesignError
 from codesign.fixed import FixedPoint
 from codesign.hls import extension, kernels, nodes
 from codesign.hls.options import ProjectOptions
+from codesign.hls.registers import upset_number
 from codesign.network import FROM_INPUT, Kind, Network, Shape
 from codesign.protection import ProtectionPlan
 
@@ -82,7 +83,9 @@ class _LayerList:
             inputs = [self._given(index, which) for which in range(len(layer.in_shapes))]
             if layer.protectable:
                 struct = kernels.config(layer, index, plan.of_layer(layer))
+                number, slots = upset_number(network, layer), options.upset_slots
                 attributes = {"class_name": extension.CLASS, "unit": layer, "config_cpp": struct}
+                attributes |= {"upset_number": number, "upset_slots": slots if number else 0}
                 self._append(layer.name, inputs, _result(layer.result), **attributes)
             elif layer.kind is Kind.RESHAPE:
                 self._reshape(layer.name, inputs, layer.in_shapes[0], layer.out_shape, layer.result, index)

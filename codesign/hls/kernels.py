@@ -9,6 +9,8 @@ from codesign.network import Kind, Layer
 from codesign.protection import LayerPlan, Scope
 
 HEADERS = ("nnet_mult.h", "codesign_layers.h")
+# Registers of an upset slot, as they are called in the sources: upset<k>_layer and so on.
+UPSET_PORTS = ("layer", "word", "mask")
 _ENTRIES = {
     Kind.DENSE: "protected_dense",
     Kind.CONV: "protected_conv",
@@ -70,15 +72,24 @@ def protection(layer: Layer, plan: LayerPlan) -> list[str]:
     ]
 
 
-def call(layer: Layer, types: list[str], variables: list[str]) -> str:
+def slots(number: int, count: int) -> str:
+    """The argument that lets `count` upset slots reach a layer: its number among those that store their weights.
+
+    Empty where there are no slots.
+    """
+    ports = (f"{k}, {number}, {', '.join(f'upset{k}_{what}' for what in UPSET_PORTS)}" for k in range(count))
+    return f"codesign::Upsets<{count}>(){''.join(f'.set({port})' for port in ports)}" if count else ""
+
+
+def call(layer: Layer, types: list[str], variables: list[str], slots: str = "") -> str:
     """The layer's line in the top function; `types` and `variables` are those of its inputs and its output."""
-    arguments = [*variables, *tables_of(layer), "guard", flags_name(layer)]
+    arguments = [*variables, *tables_of(layer), "guard", flags_name(layer), *([slots] if slots else [])]
     return f"{entry(layer)}<{', '.join(types)}, {config_name(layer)}>({', '.join(arguments)});"
 
 
-def calls(layer: Layer) -> re.Pattern[str]:
+def calls(layer: Layer, slots: str = "") -> re.Pattern[str]:
     """Finds the layer's call in a source text."""
-    parameters = [*tables_of(layer), "guard", flags_name(layer)]
+    parameters = [*tables_of(layer), "guard", flags_name(layer), *([slots] if slots else [])]
     ending = r",\s*".join(map(re.escape, parameters))
     return re.compile(rf"{re.escape(entry(layer))}<[^;]*\b{config_name(layer)}>\([^;]*,\s*{ending}\);")
 

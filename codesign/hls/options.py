@@ -16,6 +16,8 @@ _FLOAT_BITS = 24
 IO_TYPES: tuple[IoType, ...] = get_args(IoType)
 # Widths of a stream that the wrapper is written for, in bits.
 AXI_BITS = (32, 64, 128, 256, 512)
+# Each compares and masks every weight that is read in a cycle.
+MAX_UPSET_SLOTS = 8
 # Parts and their boards, of which hls4ml has a block design that we know how to wire the registers in.
 ACCELERATOR_BOARDS = {"xc7z020clg400-1": "pynq-z2", "xczu9eg-ffvb1156-2-e": "zcu102"}
 
@@ -25,9 +27,10 @@ class ProjectOptions:
     """Backend, FPGA part and clock, and how values travel between layers.
 
     With `axi_bits` the exported top is our wrapper on AXI streams of that width (backend Vivado or Vitis); `board` says
-    for which board the project is. `VivadoAccelerator` builds with hls4ml's wrapper for the board that carries the
-    part. `strategy` and `dsp_min_bits` are what the estimate and the open synthesis go by; the HLS sources are of
-    strategy Latency, and the tool decides about DSPs.
+    for which board the project is, and `upset_slots` how many words of stored weights its host can upset at a time.
+    `VivadoAccelerator` builds with hls4ml's wrapper for the board that carries the part. `strategy` and `dsp_min_bits`
+    are what the estimate and the open synthesis go by; the HLS sources are of strategy Latency, and the tool decides
+    about DSPs.
     """
 
     backend: Backend = "Vivado"
@@ -52,6 +55,8 @@ class ProjectOptions:
         self._check_streams()
 
     def _check_streams(self) -> None:
+        if not 0 <= self.upset_slots <= MAX_UPSET_SLOTS:
+            raise ConfigError(f"upset_slots is {self.upset_slots}, expected 0 to {MAX_UPSET_SLOTS}")
         if self.axi_bits is None:
             if self.board is not None or self.upset_slots:
                 raise ConfigError(

@@ -17,7 +17,7 @@ from codesign.hls.check import check_project
 from codesign.hls.folder import MANIFEST, Project, source_digest
 from codesign.hls.glue import write_bench, write_glue
 from codesign.hls.options import BACKENDS, IO_TYPES, ProjectOptions
-from codesign.hls.registers import BUNDLE, MAX_LAYERS, board_registers, register_map
+from codesign.hls.registers import BUNDLE, MAX_LAYERS, board_registers, register_map, stored_layers
 from codesign.hls.stream import input_lanes, output_lanes
 from codesign.network import FROM_INPUT, Network
 from codesign.network.passive import refused_in_streams
@@ -94,6 +94,8 @@ def _check(network: Network, options: ProjectOptions) -> None:
         # hls4ml keeps its settings by names in small letters.
         if (other := names.setdefault(layer.name.lower(), layer.name)) != layer.name:
             raise ConfigError(f"{where}: layer names '{other}' and '{layer.name}' differ in case only")
+    if options.upset_slots and not stored_layers(network):
+        raise ConfigError(f"{where}: upset slots need stored weights, and no layer has a reuse factor above 1")
     if options.io_type == "io_stream":
         for layer in network.layers:
             if reason := refused_in_streams(layer):
@@ -132,7 +134,9 @@ def _write(project: Project, bench_inputs: Ints | None) -> None:
 
 
 def _manifest(network: Network, plan: ProtectionPlan, options: ProjectOptions) -> dict[str, Any]:
-    registers = register_map(network) if options.axi_bits is None else board_registers(network)
+    registers = register_map(network)
+    if options.axi_bits is not None:
+        registers = board_registers(network, options.upset_slots)
     streams = None
     if options.axi_bits is not None:
         given, result = input_lanes(network, options.axi_bits), output_lanes(network, options.axi_bits)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.network import Network
+from codesign.network import Layer, Network
 
 # One bit a layer in a sticky status word.
 MAX_LAYERS = 32
@@ -68,8 +68,24 @@ def register_map(network: Network) -> tuple[Register, ...]:
     )
 
 
-def board_registers(network: Network) -> tuple[Register, ...]:
-    """Those of a project with our AXI wrapper: the ones of every project, then what the wrapper knows."""
+def stored_layers(network: Network) -> tuple[Layer, ...]:
+    """Those whose weights stand in a memory; upset slots count them from 1."""
+    return tuple(layer for layer in network.layers if layer.has_weights and layer.reuse_factor > 1)
+
+
+def upset_number(network: Network, layer: Layer) -> int:
+    """What a slot calls a layer; 0 for one that stores no weights."""
+    names = [stored.name for stored in stored_layers(network)]
+    return names.index(layer.name) + 1 if layer.name in names else 0
+
+
+def inner_registers(network: Network, slots: int = 0) -> tuple[Register, ...]:
+    """Those that are ports of the network's own function, in their order there."""
+    return (*register_map(network), *(board_registers(network, slots)[-3 * slots :] if slots else ()))
+
+
+def board_registers(network: Network, slots: int = 0) -> tuple[Register, ...]:
+    """Those of a project with our AXI wrapper: the ones of every project, what the wrapper knows, the upset slots."""
     inner = register_map(network)
     rows = [
         ("id_network", "constant: the first 32 bits of the network's digest"),
@@ -78,9 +94,17 @@ def board_registers(network: Network) -> tuple[Register, ...]:
         ("bad_frames", "samples that TLAST cut short, since reset; wraps"),
     ]
     first = inner[-1].offset + _STRIDE
-    own = (
+    own = [
         Register(name, "ap_uint<32>", 32, first + _STRIDE * k, False, meaning) for k, (name, meaning) in enumerate(rows)
-    )
+    ]
+    stored = ", ".join(f"{number}: {layer.name}" for number, layer in enumerate(stored_layers(network), start=1))
+    for k in range(slots):
+        for name, c_type, bits, meaning in (
+            ("layer", "ap_uint<8>", 8, f"which layer's weights are upset, 0: none; {stored}"),
+            ("word", "ap_uint<32>", 32, "index of the stored word: (copy * products + product) * neurons + neuron"),
+            ("mask", "ap_uint<32>", 32, "bits of the word that are inverted as it is read"),
+        ):
+            own.append(Register(f"upset{k}_{name}", c_type, bits, own[-1].offset + _STRIDE, True, meaning))
     return (*inner, *own)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from codesign.hls import graph, kernels
 from codesign.hls.options import ProjectOptions
-from codesign.hls.registers import Register, register_map, status_words
+from codesign.hls.registers import Register, inner_registers, status_words
 from codesign.network import Layer, Network
 
 _HEADER = """#ifndef {guard}_H_
@@ -72,7 +72,7 @@ class Top:
 
     @property
     def registers(self) -> tuple[Register, ...]:
-        return register_map(self.network)
+        return inner_registers(self.network, self.options.upset_slots)
 
     def header(self) -> str:
         name = self.network.name

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from codesign.hls.options import ProjectOptions
-from codesign.hls.registers import board_registers, register_map
+from codesign.hls.registers import board_registers
 from codesign.hls.stream import input_lanes, output_lanes
 from codesign.network import Network
 from codesign.protection import ProtectionPlan
@@ -97,7 +97,7 @@ def wrapper_header(top: "Top", plan: ProtectionPlan) -> str:
 
 def wrapper_source(top: "Top") -> str:
     """`<network>_axi.cpp`."""
-    registers, inner = board_registers(top.network), register_map(top.network)
+    registers, inner = board_registers(top.network, top.options.upset_slots), top.registers
     data, result = top.input, top.output
     return _SOURCE.format(
         name=top.network.name,
@@ -113,13 +113,13 @@ def wrapper_source(top: "Top") -> str:
         data=data.name,
         result=result.name,
         inner=", ".join(register.name for register in inner),
-        own=", ".join(register.name for register in registers[len(inner) :]),
+        own=", ".join(register.name for register in registers if register not in inner),
     )
 
 
 def _ports(top: "Top") -> list[str]:
     streams = [f"hls::stream<beat_t> &{name}" for name in STREAMS]
-    return [*streams, *(register.port for register in board_registers(top.network))]
+    return [*streams, *(register.port for register in board_registers(top.network, top.options.upset_slots))]
 
 
 def _lines(lines: list[str], between: str = "\n") -> str:
