@@ -49,8 +49,8 @@ def campaign(
     simulator: Annotated[
         str,
         typer.Option(
-            help="`engine` (fast), `csim` (the compiled HLS project), `reference`, or `board` (a project's accelerator on "
-            "--host, where silicon can strike)."
+            help="`engine` (fast), `csim` (the compiled HLS project), `reference`, or `board` (a project's accelerator "
+            "on --host, whose upset slots strike stored weights)."
         ),
     ] = "engine",
     trials: Annotated[
@@ -102,6 +102,7 @@ def campaign(
     ] = None,
     port: Annotated[int | None, typer.Option(help="With --host [default: 22].", show_default=False)] = None,
     python: Annotated[str, typer.Option(help="With --host: Python on the board.")] = "python3",
+    sudo: Annotated[bool, typer.Option(help="With --host: run as root, which PYNQ needs on Zynq.")] = True,
     out: OutFolder = None,
     as_json: Json = False,
 ) -> None:
@@ -119,7 +120,7 @@ def campaign(
     from codesign.subject import Faults, open_subject
 
     name = one_of("simulator", simulator, (*SIMULATORS, BOARD))
-    silicon = Silicon(name, host, user, port, python)
+    silicon = Silicon(name, host, user, port, python, sudo)
     silicon.check({"--workers": workers, "--dask": dask, "--until-decided": until_decided or None, "--metric": metric})
     chosen = one_of("simulator", "engine" if silicon.chosen else simulator, SIMULATORS)
     figure = None if metric is None else one_of("metric", metric, METRICS)

@@ -23,6 +23,7 @@ class Silicon:
     user: str | None
     port: int | None
     python: str
+    sudo: bool
 
     @property
     def chosen(self) -> bool:
@@ -58,7 +59,7 @@ class Silicon:
         assert self.host is not None
         wanted = trials or subject.trials
         with connect(self.host, self.user, self.port) as link, bar("trials on the board", wanted) as shown:
-            run = remote(project, link, Way(self.python))
+            run = remote(project, link, Way(self.python, self.sudo))
             given = subject.model, subject.inputs, subject.labels, wanted, run
             return run_on_board(
                 project, *given, confidence=subject.confidence, requirements=tuple(requirements), progress=shown

@@ -1,8 +1,8 @@
-"""Which faults can be struck in an FPGA, and how: stored words through the upset slots of an exported accelerator.
+"""Which faults can be struck in an FPGA, and how: stored weights through the upset slots of an exported accelerator.
 
-A slot flips bits of one word whenever the accelerator reads it: `upset<k>_layer` names the layer among those that
-compute, from 1 (0: off), `upset<k>_word` the word, `upset<k>_mask` the bits. Words count copy by copy, the weights
-first, (position, neuron) in the order of their array, then the biases.
+A slot flips bits of one word whenever the accelerator reads it: `upset<k>_layer` names the layer among those that store
+their weights, from 1 (0: off), `upset<k>_word` the word, (copy * products + product) * neurons + neuron, and
+`upset<k>_mask` the bits.
 """
 
 from collections import Counter
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
 from codesign.faults import FaultArray, Target
-from codesign.network import Layer, Network
+from codesign.hls.registers import upset_number
+from codesign.network import Network
 from codesign.protection import ProtectionPlan
 
 MASK_BITS = 32
@@ -42,7 +43,7 @@ class Silicon:
                 "silicon: export it with them (`codesign export --upset-slots 2`), build and deploy it again"
             )
         self._network, self._plan, self.slots = network, plan, slots
-        self._numbers = {index: k + 1 for k, (index, _) in enumerate(network.compute_layers())}
+        self._numbers = {index: upset_number(network, layer) for index, layer in enumerate(network.layers)}
 
     def strike(self, faults: FaultArray) -> Strike:
         """How a fault list is set. Bits of one word share a slot; a bit that is struck twice is not struck."""
@@ -64,32 +65,26 @@ class Silicon:
         return Strike(np.array([*rows, *[(0, 0, 0)] * (self.slots - len(rows))], np.uint32), reasons)
 
     def word(self, fault: np.void) -> int:
-        """The number of the word that a fault in a parameter strikes."""
+        """The number of the word that a fault in a weight strikes."""
         layer = self._network.layers[int(fault["layer"])]
-        weights = layer.fan_in * layer.neurons
-        word = int(fault["position"]) * layer.neurons + int(fault["neuron"])
-        inside = word if fault["target"] == Target.WEIGHT else weights + int(fault["neuron"])
-        return int(fault["replica"]) * (weights + layer.neurons) + inside
+        product = int(fault["replica"]) * layer.fan_in + int(fault["position"])
+        return product * layer.neurons + int(fault["neuron"])
 
     def _refusal(self, fault: np.void) -> str | None:
         target, layer = Target(int(fault["target"])), self._network.layers[int(fault["layer"])]
-        if not target.stored:
+        if target is not Target.WEIGHT:
             return (
-                f"faults in target '{target.label}' are struck in simulation only, silicon has no access to them: "
-                "take --target weight or bias"
+                f"faults in target '{target.label}' are struck in simulation only, silicon gives no access to them: "
+                "take --target weight"
             )
-        if not _is_stored(layer):
+        if not self._numbers[int(fault["layer"])]:
             return (
-                f"layer '{layer.name}' has its parameters as constants in logic (reuse factor 1): only those in "
+                f"layer '{layer.name}' has its weights as constants in logic (reuse factor 1): only those in "
                 "memories can be struck; give it a reuse factor above 1"
             )
         if int(fault["bit"]) >= MASK_BITS:
             return f"layer '{layer.name}' has words of more than {MASK_BITS} bits: a slot reaches the lower ones"
         return None
-
-
-def _is_stored(layer: Layer) -> bool:
-    return layer.has_weights and layer.reuse_factor > 1
 
 
 def refuse(trial: int, strike: Strike) -> None:
