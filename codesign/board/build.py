@@ -103,7 +103,9 @@ def too_slow(timing: Timing, report: Path) -> str | None:
     if slacks[kind] >= 0 and timing.met is not False:
         return None
     path = worst_path(report)
-    where = f"; the worst path is {path.source} to {path.destination} ({path.check})" if path else ""
+    # Pulse widths have no paths: the worst one listed is then another check's.
+    listed = path is not None and path.slack_ns == slacks[kind]
+    where = f"; the worst path is {path.source} to {path.destination}" if path and listed else ""
     return f"timing is not met: {kind} slack {slacks[kind]:+.3f} ns{where}"
 
 
