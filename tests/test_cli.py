@@ -465,7 +465,7 @@ def test_export_for_a_board(run: Path, capsys: Captured) -> None:
     options = Project.open(folder).options
     assert (options.backend, options.axi_bits, options.io_type) == ("Vivado", 512, "io_stream")
     for arguments, message in (
-        (("--board", "pynk-z2"), "unknown board 'pynk-z2': did you mean 'pynq-z2'"),
+        (("--board", "pynk-z2"), "unknown board 'pynk-z2'; did you mean 'pynq-z2'?"),
         (("--axi-bits", "64"), "--axi-bits is for a board's project: name the --board, too"),
         (("--board", "pynq-z2", "--upset-slots", "9"), "upset_slots is 9, expected 0 to 8"),
         (("--board", "pynq-z2", "--axi-bits", "48"), "axi_bits is 48, expected one of 32, 64"),
