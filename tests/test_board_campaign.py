@@ -127,9 +127,10 @@ def test_the_board_gives_the_engines_logits_and_flags_in_every_trial(
         assert np.array_equal(board.predict_raw(raw), forward(project.network, raw)[-1])
 
         def wrong(raw: Ints, settings: NDArray[np.uint32]) -> list[Outcome]:
-            """Trial 3 on the board is another one."""
-            settings[3] = settings[4]
-            return local(board, project)(raw, settings)
+            """A board that raises a flag too many in trial 3."""
+            found = local(board, project)(raw, settings)
+            found[3] = replace(found[3], detected=~found[3].detected)
+            return found
 
         found = run_on_board(project, two, raw, truth, 6, wrong)
         assert found.differing == (3,) and not found.to_json()["agree"] and "in 1 of 6 trials: 3" in found.verdict
