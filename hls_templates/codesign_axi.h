@@ -243,6 +243,13 @@ void deliver(hls::stream<pack_T> &packs, hls::stream<Frame> &frames, hls::stream
     account<CONFIG_T>(frame, id_network, id_plan, samples, bad_frames);
 }
 
+// The other side of the streams, for a test bench: it stores inputs and loads outputs.
+template <class CONFIG_T> struct Reversed {
+    static const int bits = CONFIG_T::bits;
+    static const int n_in = CONFIG_T::n_out, lane_in = CONFIG_T::lane_out;
+    static const int n_out = CONFIG_T::n_in, lane_out = CONFIG_T::lane_in;
+};
+
 } // namespace codesign
 
 #endif

@@ -5,19 +5,20 @@ import os
 import re
 import shutil
 import subprocess
-import tkinter
 from pathlib import Path
 
 import pytest
-import vendor_tcl
 from networks import small_network
-from vendor_tcl import Design
 
 from codesign.board.boards import Board, board_names, load_board
 from codesign.board.project import FILES, board_options, write_board_project
 from codesign.errors import ConfigError
 from codesign.hls.project import Project, ProjectOptions, write_project
 from codesign.protection import ProtectionPlan
+
+tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl: install it (Debian: python3-tk)")
+import vendor_tcl  # noqa: E402
+from vendor_tcl import Design  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 SOCS = [name for name in board_names() if load_board(name).family != "alveo"]
@@ -123,6 +124,13 @@ def test_a_cards_kernels_are_packaged_and_joined(name: str, tmp_path: Path) -> N
     assert f"ap_axiu<{board.axi_bits}, 0, 0, 0>" in movers
     script = (project.folder / "build.sh").read_text()
     assert script.count(f"--platform {board.platform}") == 2
+
+
+@pytest.mark.cxx
+def test_the_kernels_that_move_data_compile(tmp_path: Path) -> None:
+    project = written(CARDS[0], tmp_path)
+    command = ["g++", "-std=c++14", "-fsyntax-only", "-w", "-Ifirmware/ap_types", "movers.cpp"]
+    subprocess.run(command, cwd=project.folder, check=True)
 
 
 @pytest.mark.parametrize("name", CARDS)

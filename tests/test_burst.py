@@ -1,12 +1,15 @@
 """The exported top of a board project in C-simulation: beats in, beats out, registers that keep their content."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 from networks import random_raw, small_network
 
 from codesign.errors import ConfigError
 from codesign.faults import ALL_SAMPLES, FaultModel, FaultSpace, Target, fault_array
-from codesign.fixed import FixedPoint, Ints
+from codesign.fixed import FixedPoint, Ints, to_real
 from codesign.hls.burst import BoardCsim
 from codesign.hls.csim import CsimSimulator
 from codesign.hls.project import ProjectOptions, write_project
@@ -193,3 +196,16 @@ def test_what_hardware_would_wait_for_is_refused(board: BoardCsim) -> None:
         board.feed(beats, ends(board, 0), {"guard": 8})
     with pytest.raises(ConfigError, match="no such bit there"):
         board.feed(beats, ends(board, 0), faults=fault_array([(0, Target.WEIGHT, 0, 0, 0, 60, ALL_SAMPLES, -1)]))
+
+
+def test_the_bench_for_the_vendors_simulation_goes_through_the_streams(tmp_path: Path) -> None:
+    network = small_network()
+    options = ProjectOptions("Vitis", io_type="io_stream", axi_bits=32)
+    raw = random_raw(network.input_type, (10, network.n_in), np.random.default_rng(1))
+    folder = write_project(network, half_hardened(network), tmp_path / "p", options, raw).folder
+    sources = ["small_test.cpp", "firmware/small.cpp", "firmware/small_axi.cpp"]
+    command = ["g++", "-std=c++17", "-O0", "-w", "-Ifirmware/ap_types", *sources, "-o", "bench"]
+    subprocess.run(command, cwd=folder, check=True)
+    subprocess.run([folder / "bench"], cwd=folder, check=True, capture_output=True)
+    found = np.loadtxt(folder / "tb_data/csim_results.log")
+    assert np.array_equal(found, to_real(forward(network, raw)[-1], network.layers[-1].result))

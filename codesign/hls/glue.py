@@ -144,12 +144,35 @@ def patch_bench(top: Top, folder: Path) -> None:
     bench = folder / f"{name}_test.cpp"
     log = "std::ofstream fout(RESULTS_LOG);\n"
     replace(bench, log, f"{log}    fout.precision(17); // the numbers, not six digits of them\n")
+    if top.options.axi_bits is not None:
+        _patch_stream_bench(top, bench)
+        return
     words = status_words(top.network)
     call = f"{name}_axi(inputs,outputs);" if accelerator else f"{name}({top.input.name},{top.output.name});"
     status = ", ".join(f"status[{k}]" for k in range(len(words)))
-    status += ", 0" * 3 * top.options.upset_slots
     ours = f"ap_uint<32> status[{len(words)}];\n            {call[:-2]}, 0, false, {status});"
     replace(bench, call, ours, times=2)
+
+
+def _patch_stream_bench(top: Top, bench: Path) -> None:
+    """Let it send a sample as a batch of one through the exported top."""
+    name, data, result = top.network.name, top.input.name, top.output.name
+    registers = board_registers(top.network, top.options.upset_slots)
+    ports, n_read = [], 0
+    for register in registers:
+        ports.append("0" if register.written_by_host else f"words[{n_read}]")
+        n_read += not register.written_by_host
+    lines = (
+        f"ap_uint<32> words[{n_read}];",
+        'hls::stream<beat_t> stream_in("stream_in"), stream_out("stream_out");',
+        'hls::stream<codesign::Frame> frames("frames");',
+        f"codesign::store<codesign::Reversed<stream_config>>({data}, codesign::Frame(1), stream_in);",
+        f"{name}_axi(stream_in, stream_out, {', '.join(ports)});",
+        f"codesign::load<codesign::Reversed<stream_config>>(stream_out, {result}, frames);",
+        "frames.read();",
+    )
+    replace(bench, f"{name}({data},{result});", "\n            ".join(lines), times=2)
+    replace(bench, f'#include "firmware/{name}.h"\n', f'#include "firmware/{name}_axi.h"\n')
 
 
 def write_bench(network: Network, folder: Path, raw_inputs: Ints) -> None:

@@ -51,8 +51,19 @@ def write_wrapper(top: Top, plan: ProtectionPlan, folder: Path) -> None:
     (firmware / f"{name}_axi.cpp").write_text(wrapper_source(top))
     for header in ("codesign_axi.h", "codesign_burst.h"):
         shutil.copyfile(sources / header, firmware / "nnet_utils" / header)
+    _patch_script(folder / "build_prj.tcl")
     # The vendor's tools do not look there for headers.
     shutil.copyfile(sources / "codesign_axi_sdata.h", firmware / "ap_types/ap_axi_sdata.h")
+
+
+def _patch_script(script: Path) -> None:
+    """Let hls4ml's script of simulations and synthesis take the wrapper for the top."""
+    name = "${project_name}"
+    source = f'add_files firmware/{name}.cpp -cflags "-std=c++0x"\n'
+    replace(script, source, source + source.replace(".cpp", "_axi.cpp"))
+    replace(script, f"set_top {name}\n", f"set_top {name}_axi\n")
+    replace(script, f"sim/verilog/{name}.tcl", f"sim/verilog/{name}_axi.tcl", times=2)
+    replace(script, f"sim/report/{name}_cosim.rpt", f"sim/report/{name}_axi_cosim.rpt")
 
 
 class _OwnTop:
