@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import numpy as np
 
+from .counters import COUNT, Counters
 from .errors import InputError, LostError, OverlayError, TransferError
 from .fixed import quantise, to_real
 from .hardware import Hardware
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 # Bytes that a batch takes of the memory that the DMA reaches, in each direction.
 _BATCH_BYTES = 1 << 22
-_SETTLE_S = 0.1
-_COUNT = 1 << 32
+_BEHIND_S = 0.1
 GUARD_BITS = 3
+# A value that the host writes is certain only for samples that come after so many others: the accelerator runs freely
+# and takes its registers in advance, at most as many times as it has stages. A network has 32 layers at most.
+_SETTLING = 64
 
 
 class Flags(NamedTuple):
@@ -59,7 +62,8 @@ class Accelerator:
         self._hardware = Hardware(package)
         # What was written to the registers that the host writes.
         self._host = {name: 0 for name, register in self.model.registers.items() if register.written_by_host}
-        self._lost = False
+        self._lost, self._settled = False, True
+        self._counters = Counters(self._hardware, self.model.layers)
         # What a fresh accelerator gives for `_samples`.
         self._known: list[Ints] = []
         self._start()
@@ -136,15 +140,14 @@ class Accelerator:
         return Flags(*({name: bool(word >> k & 1) for k, name in enumerate(self.model.layers)} for word in words))
 
     def counters(self) -> dict[str, Any]:
-        """Samples with events of each layer (both stop at 65535), and samples and cut frames since the bitstream."""
-        found: dict[str, Any] = {name: self._hardware.read(name) for name in ("samples", "bad_frames")}
-        words = {name: self._hardware.read(f"events_{name}") for name in self.model.layers}
-        found["corrected"] = {name: word & 0xFFFF for name, word in words.items()}
-        found["detected"] = {name: word >> 16 for name, word in words.items()}
-        return found
+        """Samples with events of each layer (both stop at 65535), and samples and cut frames since the bitstream.
+
+        Samples that were sent only to let a register settle are left out. They begin anew after a TransferError.
+        """
+        return self._counters.read()
 
     def clear(self) -> None:
-        """Clear flags and counters of events; takes one sample (zeros), without guards and upsets."""
+        """Clear flags and counters of events; takes samples (zeros), without guards and upsets."""
         before = dict(self._host)
         for name in before:
             self._write(name, 0)
@@ -162,6 +165,7 @@ class Accelerator:
         self._write(name, value)
 
     def _write(self, name: str, value: int) -> None:
+        self._settled &= self._host[name] == value
         self._host[name] = value
         self._hardware.write(name, value)
 
@@ -172,7 +176,8 @@ class Accelerator:
         given = self.model.input.check(raw)
         if not len(given):
             raise InputError("there is nothing to measure with: no samples")
-        batch = given[np.arange(min(self.batch, max(len(given), 1024)), dtype=np.int64) % len(given)]
+        batch = _repeated(given, min(self.batch, max(len(given), 1024)))
+        self._guarded(batch)  # what happens once only is not measured
         done, begin = 0, clock()
         while not done or clock() - begin < seconds:
             self._guarded(batch)
@@ -194,6 +199,8 @@ class Accelerator:
         if self._lost:
             self._recover("it was lost")
         try:
+            if not self._settled:
+                self._settle(raw)
             return self._burst(raw)
         except TransferError as error:
             done = self._recover(str(error))
@@ -207,8 +214,23 @@ class Accelerator:
             done = self._hardware.recover(self._probe)
         except LostError as lost:
             raise LostError(f"{why}; {lost}") from None
-        self._lost = False
+        self._counters.restart()
+        self._lost, self._settled = False, True
         return done
+
+    def _settle(self, raw: Ints) -> None:
+        """Let what was written count, by samples whose outputs are thrown away.
+
+        They are those that come next, so that the sticky flags are not of others; what they count is noted.
+        """
+        before = self._counters.words()
+        self._discard(raw)
+        self._counters.leave_out(before, _SETTLING, bool(self._host["clear"]))
+        self._settled = True
+
+    def _discard(self, raw: Ints) -> None:
+        for start in range(0, _SETTLING, self.batch):
+            self._burst(_repeated(raw, min(self.batch, _SETTLING - start)))
 
     def _burst(self, raw: Ints) -> Ints:
         lanes, out = self.model.input, self.model.output
@@ -217,12 +239,12 @@ class Accelerator:
         source, target = self._hardware.buffer("input", sent), self._hardware.buffer("output", wanted)
         source[:sent] = lanes.pack(raw).reshape(-1)
         self._hardware.dma.transfer(source, sent, target, wanted, self.timeout_s)
-        self._settle((before + len(raw)) % _COUNT)
+        self._await((before + len(raw)) % COUNT)
         return out.unpack(np.array(target[:wanted]).reshape(len(raw), out.sample_bytes))
 
-    def _settle(self, expected: int) -> None:
+    def _await(self, expected: int) -> None:
         """The registers are of the last sample: they may be a few cycles behind the stream."""
-        end = time.monotonic() + _SETTLE_S
+        end = time.monotonic() + _BEHIND_S
         while True:
             late = time.monotonic() > end
             count = self._hardware.read("samples")
@@ -240,6 +262,7 @@ class Accelerator:
         target = self._hardware.buffer("output", out.sample_bytes)
         source[: lanes.sample_bytes] = 0
         self._hardware.dma.transfer(source, lanes.bits // 8, target, out.sample_bytes, self.timeout_s)
+        self._discard(np.zeros((1, lanes.values), np.int64))  # under what the registers were before
         for sample, known in zip(self._samples, self._known):
             if not np.array_equal(self._burst(sample)[0], known):
                 raise TransferError("the accelerator answers with the outputs of other samples")
@@ -282,3 +305,9 @@ class Accelerator:
     @guard.setter
     def guard(self, bits: int) -> None:
         self.set_register("guard", bits)
+
+
+def _repeated(raw: Ints, count: int) -> Ints:
+    """So many samples, again and again from the first."""
+    found: Ints = raw[np.arange(count, dtype=np.int64) % len(raw)]
+    return found

@@ -1,5 +1,6 @@
 """The accelerator in the programmable logic: streams and AXI-lite port around the C-simulation, and what goes wrong."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,29 +66,56 @@ class Trouble:
 
 @dataclass
 class Logic:
-    """What a bitstream holds: streams of `bits` bits, registers, and what is between them."""
+    """What a bitstream holds: streams of `bits` bits, registers, and what is between them.
+
+    A sample takes `beats` beats. The registers that the host writes are taken `ahead` samples before they are needed,
+    as a freely running accelerator does.
+    """
 
     streamed: Streamed
     registers: tuple[Register, ...]
     bits: int
+    beats: int
+    ahead: int = 0
 
     def __post_init__(self) -> None:
         self._words: dict[str, int] = {}
+        self._taken: deque[dict[str, int]] = deque()
         self.power_on()
 
     def power_on(self) -> None:
         """As after its bitstream was loaded."""
         self.streamed.reset()
         self._words = {register.name: 0 for register in self.registers}
+        self._taken = deque([self._host] * self.ahead)
+
+    @property
+    def _host(self) -> dict[str, int]:
+        return {register.name: self._words[register.name] for register in self.registers if register.written_by_host}
 
     def feed(self, data: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
         """A packet of whole beats in; beats out, and where TLAST stands."""
         beats = data.reshape(-1, self.bits // 8)
         last = np.arange(len(beats)) == len(beats) - 1
-        host = {register.name: self._words[register.name] for register in self.registers if register.written_by_host}
-        found = self.streamed.feed(beats, last, host)
-        self._words.update(found.registers)
-        return found.data, found.last
+        parts = []
+        for begin, end, host in self._runs(len(beats)):
+            found = self.streamed.feed(beats[begin:end], last[begin:end], host)
+            self._words.update(found.registers)
+            parts.append((found.data, found.last))
+        return np.concatenate([data for data, _ in parts]), np.concatenate([ends for _, ends in parts])
+
+    def _runs(self, beats: int) -> list[tuple[int, int, dict[str, int]]]:
+        """Begin and end of samples in a row for which the registers are the same, and what they are."""
+        runs: list[tuple[int, int, dict[str, int]]] = []
+        now = self._host
+        for begin in range(0, beats, self.beats):
+            self._taken.append(now)
+            host, end = self._taken.popleft(), min(begin + self.beats, beats)
+            if runs and runs[-1][2] == host:
+                runs[-1] = runs[-1][0], end, host
+            else:
+                runs.append((begin, end, host))
+        return runs
 
     def read(self, offset: int) -> int:
         """A word of the AXI-lite port; zero where there is no register."""

@@ -63,20 +63,24 @@ def registers_of(project: Project) -> tuple[Register, ...]:
     return board_registers(project.network, project.options.upset_slots)
 
 
-def csim_logic(content: Content) -> Logic:
-    """The accelerator of a bitstream: its project, compiled."""
+def csim_logic(content: Content, ahead: int = 0) -> Logic:
+    """The accelerator of a bitstream: its project, compiled; `ahead` as in Logic."""
     from codesign.hls.burst import BoardCsim
 
     project = Project.open(Path(content.project))
     bits = project.options.axi_bits
     if bits is None:
         raise ConfigError(f"{project.folder} has no AXI streams any more")
-    return Logic(BoardCsim(project), registers_of(project), bits)
+    csim = BoardCsim(project)
+    return Logic(csim, registers_of(project), bits, csim.input.beats, ahead)
 
 
 @contextmanager
-def virtual_board() -> Iterator["VirtualDevice"]:
-    """Within, PYNQ's classes find a board that runs virtual packages. Raises ToolError where PYNQ is missing."""
+def virtual_board(ahead: int = 0) -> Iterator["VirtualDevice"]:
+    """Within, PYNQ's classes find a board that runs virtual packages. Raises ToolError where PYNQ is missing.
+
+    With `ahead`, a register that the host writes counts for samples that are sent after so many others, as on silicon.
+    """
     try:
         from codesign.board.virtual.device import VirtualDevice, active
     except ModuleNotFoundError as error:
@@ -90,7 +94,7 @@ def virtual_board() -> Iterator["VirtualDevice"]:
     def opener(content: Content) -> Logic:
         """Compiled once; loading resets it."""
         if content not in opened:
-            opened[content] = csim_logic(content)
+            opened[content] = csim_logic(content, ahead)
         return opened[content]
 
     with active(VirtualDevice(opener)) as device:
