@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from networks import random_raw, small_network
 
+from codesign.assets import asset
 from codesign.board.package import Package, verify, write_package
 from codesign.board.runtime import (
     Accelerator,
@@ -343,3 +345,23 @@ def test_pynqs_own_dma_driver_works_on_the_virtual_board(
     assert np.array_equal(out.unpack(np.array(target)), forward(project.network, raw)[-1])
     source.freebuffer()
     target.freebuffer()
+
+
+# ---------------------------------------------------------------- the notebook
+
+
+def test_the_notebooks_cells_run_on_the_board(device: Any, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = asset("boards") / "notebooks" / "predict.ipynb"
+    cells = json.loads(path.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+    text = "\n".join("".join(cell["source"]) for cell in code)
+    usual = "/home/xilinx/codesign/digits_mlp-pynq-z2"
+    assert usual in text
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    found: dict[str, Any] = {}
+    exec(compile(text.replace(usual, str(package.folder)), str(path), "exec"), found)
+    assert found["report"]["passed"] and found["flags"].corrected["fc0"] and found["flags"].detected["fc1"]
+    assert found["outputs"].shape == (1000, 3) and found["accelerator"].package.folder == package.folder
+    for name in [name for name in sys.modules if name.startswith("codesign_runtime")]:
+        del sys.modules[name]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
 from codesign.faults import FaultArray, Target
-from codesign.network import Layer, Network
+from codesign.hls.registers import upset_number
+from codesign.network import Network
 from codesign.protection import ProtectionPlan
 
 MASK_BITS = 32
@@ -42,8 +43,7 @@ class Silicon:
                 "silicon: export it with them (`codesign export --upset-slots 2`), build and deploy it again"
             )
         self._network, self._plan, self.slots = network, plan, slots
-        stored = [index for index, layer in enumerate(network.layers) if _is_stored(layer)]
-        self._numbers = {index: number for number, index in enumerate(stored, start=1)}
+        self._numbers = {index: upset_number(network, layer) for index, layer in enumerate(network.layers)}
 
     def strike(self, faults: FaultArray) -> Strike:
         """How a fault list is set. Bits of one word share a slot; a bit that is struck twice is not struck."""
@@ -77,7 +77,7 @@ class Silicon:
                 f"faults in target '{target.label}' are struck in simulation only, silicon gives no access to them: "
                 "take --target weight"
             )
-        if not _is_stored(layer):
+        if not self._numbers[int(fault["layer"])]:
             return (
                 f"layer '{layer.name}' has its weights as constants in logic (reuse factor 1): only those in "
                 "memories can be struck; give it a reuse factor above 1"
@@ -85,10 +85,6 @@ class Silicon:
         if int(fault["bit"]) >= MASK_BITS:
             return f"layer '{layer.name}' has words of more than {MASK_BITS} bits: a slot reaches the lower ones"
         return None
-
-
-def _is_stored(layer: Layer) -> bool:
-    return layer.has_weights and layer.reuse_factor > 1
 
 
 def refuse(trial: int, strike: Strike) -> None:

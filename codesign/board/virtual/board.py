@@ -60,7 +60,7 @@ def virtual_package(
 
 def registers_of(project: Project) -> tuple[Register, ...]:
     """The registers of a project's top."""
-    return board_registers(project.network)
+    return board_registers(project.network, project.options.upset_slots)
 
 
 def csim_logic(content: Content, ahead: int = 0) -> Logic:
