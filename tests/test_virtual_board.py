@@ -153,6 +153,10 @@ def test_batches_are_split_by_the_longest_transfer_of_the_dma(
         before = device.dma.transfers
         assert np.array_equal(accelerator.predict_raw(raw), forward(project.network, raw)[-1])
         assert device.dma.transfers - before == -(-SAMPLES // accelerator.batch)
+    many = np.tile(raw, (30, 1))
+    with Accelerator.load(virtual_package(project, tmp_path, raw[:2]).folder, TIMEOUT_S) as accelerator:
+        assert accelerator.batch == 1000 < len(many)
+        assert np.array_equal(accelerator.predict_raw(many), np.tile(forward(project.network, raw)[-1], (30, 1)))
     tiny = virtual_package(project, tmp_path, raw[:2], length_bits=2)
     with pytest.raises((OverlayError, LostError), match="transfer"), Accelerator.load(tiny.folder, TIMEOUT_S) as small:
         small.predict_raw(raw)
