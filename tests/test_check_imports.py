@@ -105,3 +105,19 @@ def test_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_this_package_keeps_the_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert check_imports.main([str(REPOSITORY / check_imports.PACKAGE)]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "statement", ["from .errors import InputError", "import numpy as np", "import pynq", "import json"]
+)
+def test_what_runs_on_boards_imports_itself_and_what_boards_have(tmp_path: Path, statement: str) -> None:
+    assert violations(tmp_path, "board/runtime/dma.py", statement) == []
+
+
+@pytest.mark.parametrize(
+    "statement", ["from codesign.errors import ConfigError", "import scipy", "from ..package import open_package"]
+)
+def test_what_runs_on_boards_imports_nothing_else(tmp_path: Path, statement: str) -> None:
+    assert [
+        "board/runtime runs on a board" in line for line in violations(tmp_path, "board/runtime/dma.py", statement)
+    ] == [True]

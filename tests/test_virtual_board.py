@@ -1,5 +1,6 @@
 """The runtime on the virtual board: PYNQ's own classes, the exported top's C-simulation, and what goes wrong."""
 
+import io
 import json
 import shutil
 import sys
@@ -24,6 +25,7 @@ from codesign.board.runtime import (
     check,
     self_test,
 )
+from codesign.board.runtime.__main__ import main as runtime
 from codesign.board.virtual import Kind, Trouble, Until, virtual_board, virtual_package
 from codesign.board.virtual.bitstream import Content, bit_bytes
 from codesign.faults import FAULT
@@ -85,7 +87,7 @@ def board(device: Any, package: Package) -> Iterator[Accelerator]:
 
 def changed(package: Package, folder: Path, **files: bytes) -> Path:
     """A package of other content, whole in itself: `bit` and `model` replace those."""
-    names = {"bit": "design.bit", "model": "model.json", "hwh": "design.hwh"}
+    names = {"bit": "design.bit", "model": "model.json", "hwh": "design.hwh", "check": "check.npz"}
     content: dict[str, Path | bytes] = {name: package.folder / name for name in package.manifest["files"]}
     content |= {names[key]: value for key, value in files.items()}
     about = {key: value for key, value in package.manifest.items() if key not in ("files", "format")}
@@ -151,6 +153,10 @@ def test_batches_are_split_by_the_longest_transfer_of_the_dma(
         before = device.dma.transfers
         assert np.array_equal(accelerator.predict_raw(raw), forward(project.network, raw)[-1])
         assert device.dma.transfers - before == -(-SAMPLES // accelerator.batch)
+    many = np.tile(raw, (30, 1))
+    with Accelerator.load(virtual_package(project, tmp_path, raw[:2]).folder, TIMEOUT_S) as accelerator:
+        assert accelerator.batch == 1000 < len(many)
+        assert np.array_equal(accelerator.predict_raw(many), np.tile(forward(project.network, raw)[-1], (30, 1)))
     tiny = virtual_package(project, tmp_path, raw[:2], length_bits=2)
     with pytest.raises((OverlayError, LostError), match="transfer"), Accelerator.load(tiny.folder, TIMEOUT_S) as small:
         small.predict_raw(raw)
@@ -165,6 +171,41 @@ def test_check_compares_samples_flags_and_guards(board: Accelerator) -> None:
     assert check(board, 3)["samples"] == 3
     with pytest.raises(InputError, match="samples"):
         check(board, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "message"),
+    [
+        ("logits", (3, 1), ""),
+        ("corrected", (3,), ""),
+        ("guard_logits", (1, 0, 0), "guard bit 1: other logits than in C-simulation"),
+        ("guard_corrected", (0, 0), "guard bit 0: corrected in fc0, in C-simulation in no layer"),
+    ],
+)
+def test_a_board_that_differs_from_the_csim_is_told(
+    device: Any,
+    package: Package,
+    tmp_path: Path,
+    name: str,
+    place: tuple[int, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Here it is the expectation that is changed by one number or flag."""
+    with np.load(package.folder / "check.npz") as data:
+        arrays = dict(data)
+    arrays[name][place] = ~arrays[name][place]
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    folder = changed(package, tmp_path, check=buffer.getvalue())
+    assert runtime([str(folder), "check", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert not report["passed"]
+    assert report["equal"] == SAMPLES - (name == "logits") and report["flags_equal"] == SAMPLES - (name == "corrected")
+    assert report["self_test"]["findings"] == ([message] if message else [])
+    if name == "logits":
+        first = report["first_difference"]
+        assert (first["sample"], first["logit"]) == (3, 1) and first["board"] == ~first["csim"]
 
 
 def test_figures_are_measured_and_inputs_of_other_shapes_refused(board: Accelerator, raw: Ints) -> None:
