@@ -87,11 +87,17 @@ def run(python: str, package: Path, *arguments: str, trouble: str = "") -> subpr
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=package, timeout=120)
 
 
+def why_not(python: str) -> str | None:
+    """What such a Python lacks; a version manager may have put a name on the PATH that starts nothing."""
+    if not shutil.which(python):
+        return f"there is no {python} on PATH"
+    told = subprocess.run([python, "-c", "import numpy"], capture_output=True, text=True)
+    return f"{python} cannot be used: {told.stderr.strip().splitlines()[-1].strip()}" if told.returncode else None
+
+
 def other_pythons() -> list[str]:
-    """Those of PYNQ's age that are installed, with numpy."""
-    named = os.environ.get("CODESIGN_BOARD_PYTHON", "").split(os.pathsep)
-    found = [path for name in [*PYTHONS, *filter(None, named)] if (path := shutil.which(name))]
-    return [one for one in found if not subprocess.run([one, "-c", "import numpy"], capture_output=True).returncode]
+    """Those of PYNQ's age, and those that somebody names."""
+    return [*PYTHONS, *filter(None, os.environ.get("CODESIGN_BOARD_PYTHON", "").split(os.pathsep))]
 
 
 def test_every_file_is_of_the_oldest_python_and_has_its_annotations_unevaluated() -> None:
@@ -108,16 +114,23 @@ def test_it_runs_with_numpy_and_a_stand_in_for_pynq_only(package: Path) -> None:
     check_runtime(sys.executable, package)
 
 
-def test_it_runs_on_older_pythons(package: Path) -> None:
-    """Where one is installed: neither Debian 12 nor PyPI has a CPython 3.8 or 3.10."""
-    pythons = other_pythons()
-    if not pythons:
+@pytest.mark.parametrize("python", other_pythons())
+def test_it_runs_on_older_pythons(package: Path, python: str) -> None:
+    """Where it is installed: neither Debian 12 nor PyPI has a CPython 3.8 or 3.10."""
+    if reason := why_not(python):
         pytest.skip(
-            f"none of {', '.join(PYTHONS)} with numpy is on PATH: `pyenv install 3.8 3.10`, or name one in "
+            f"{reason}; `pyenv install 3.8 3.10` has them: install numpy for it, put it on PATH or into "
             "CODESIGN_BOARD_PYTHON"
         )
-    for python in pythons:
-        check_runtime(python, package)
+    check_runtime(python, package)
+
+
+def test_nothing_of_the_standard_library_is_newer_than_the_oldest_python() -> None:
+    pytest.importorskip("vermin", reason="needs vermin: pip install 'codesign[dev]'")
+    oldest = ".".join(map(str, OLDEST))
+    command = [sys.executable, "-c", "import vermin; vermin.main()", "--no-tips", "--violations", f"-t={oldest}-"]
+    told = subprocess.run([*command, *map(str, sorted(RUNTIME.glob("*.py")))], capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout
 
 
 def check_runtime(python: str, package: Path) -> None:

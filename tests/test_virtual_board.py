@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from networks import random_raw, small_network
 
+from codesign.assets import asset
 from codesign.board.package import Package, verify, write_package
 from codesign.board.runtime import (
     Accelerator,
@@ -151,6 +154,10 @@ def test_batches_are_split_by_the_longest_transfer_of_the_dma(
         before = device.dma.transfers
         assert np.array_equal(accelerator.predict_raw(raw), forward(project.network, raw)[-1])
         assert device.dma.transfers - before == -(-SAMPLES // accelerator.batch)
+    many = np.tile(raw, (30, 1))
+    with Accelerator.load(virtual_package(project, tmp_path, raw[:2]).folder, TIMEOUT_S) as accelerator:
+        assert accelerator.batch == 1000 < len(many)
+        assert np.array_equal(accelerator.predict_raw(many), np.tile(forward(project.network, raw)[-1], (30, 1)))
     tiny = virtual_package(project, tmp_path, raw[:2], length_bits=2)
     with pytest.raises((OverlayError, LostError), match="transfer"), Accelerator.load(tiny.folder, TIMEOUT_S) as small:
         small.predict_raw(raw)
@@ -275,6 +282,20 @@ def test_a_lost_accelerator_is_said_and_found_again_when_it_comes_back(
     works(board, raw, project)
 
 
+def test_an_interrupt_stops_the_dma_before_its_memory_is_given_back(device: Any, package: Package, raw: Ints) -> None:
+    def interrupted() -> float:
+        raise KeyboardInterrupt
+
+    with Accelerator.load(package.folder, 60.0) as accelerator:
+        device.trouble.append(Trouble(Kind.MUTE, Until.RESET))
+        accelerator._hardware.dma._clock = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            accelerator.predict_raw(raw)
+        accelerator._hardware.dma._clock = time.monotonic
+        assert device.trouble
+    assert not device.trouble and device.memory.allocated == 0  # it was reset
+
+
 def test_a_dma_that_does_not_reset_is_loaded_again(
     device: Any, board: Accelerator, project: Project, raw: Ints
 ) -> None:
@@ -380,3 +401,23 @@ def test_pynqs_own_dma_driver_works_on_the_virtual_board(
     assert np.array_equal(out.unpack(np.array(target)), forward(project.network, raw)[-1])
     source.freebuffer()
     target.freebuffer()
+
+
+# ---------------------------------------------------------------- the notebook
+
+
+def test_the_notebooks_cells_run_on_the_board(device: Any, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = asset("boards") / "notebooks" / "predict.ipynb"
+    cells = json.loads(path.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+    text = "\n".join("".join(cell["source"]) for cell in code)
+    usual = "/home/xilinx/codesign/digits_mlp-pynq-z2"
+    assert usual in text
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    found: dict[str, Any] = {}
+    exec(compile(text.replace(usual, str(package.folder)), str(path), "exec"), found)
+    assert found["report"]["passed"] and found["flags"].corrected["fc0"] and found["flags"].detected["fc1"]
+    assert found["outputs"].shape == (1000, 3) and found["accelerator"].package.folder == package.folder
+    for name in [name for name in sys.modules if name.startswith("codesign_runtime")]:
+        del sys.modules[name]

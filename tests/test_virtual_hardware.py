@@ -1,5 +1,6 @@
 """The virtual board's parts: the hardware description by PYNQ's own parser, the DMA's registers, memory, bitstreams."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("pynq", reason="needs pynq: pip install 'codesign[board]'")
 
+from codesign.assets import asset
 from codesign.board.virtual.accelerator import Bytes, Kind, Logic, Trouble, Until
 from codesign.board.virtual.bitstream import Content, bit_bytes, read_bit
 from codesign.board.virtual.dma import AxiDma
@@ -62,6 +64,18 @@ def test_it_is_written_as_vivado_writes() -> None:
     for path, element in walk(ours):
         assert (path, element.tag) in known, (path, element.tag)
         assert set(element.attrib) <= known[path, element.tag], element.tag
+
+
+def test_its_dma_is_the_one_of_the_boards_block_design(tmp_path: Path) -> None:
+    text = (asset("hls_templates") / "boards" / "build_design.tcl.j2").read_text()
+    asked = dict(re.findall(r"CONFIG\.(c_\w+) (\S.*?) *\\$", text, re.MULTILINE))
+    asked = {key: value.replace("{{ bits }}", "64") for key, value in asked.items()}
+    asked = {key: value for key, value in asked.items() if "{" not in value}
+    told = parsed(tmp_path).ip_dict["axi_dma_0"]["parameters"]
+    shared = asked.keys() & told.keys()
+    assert {"c_include_sg", "c_sg_length_width", "c_m_axi_mm2s_data_width"} <= shared
+    assert {key: asked[key] for key in shared} == {key: told[key] for key in shared}
+    assert "{{ top }}_0" in text and "axi_dma_0" in text
 
 
 def walk(element: ET.Element, path: str = "") -> Any:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from .fixed import Ints
 
 TIMEOUT_S = 5.0
-# Bytes that a batch takes of the memory that the DMA reaches, in each direction.
-_BATCH_BYTES = 1 << 22
+# Bytes that a batch takes of the memory that the DMA reaches, in each direction; and its most samples, so that the
+# deadline of a transfer is one of slow accelerators, too: 5 ms a sample by default.
+_BATCH_BYTES, _BATCH_SAMPLES = 1 << 22, 1000
 _BEHIND_S = 0.1
 GUARD_BITS = 3
 # A value that the host writes is certain only for samples that come after so many others: the accelerator runs freely
@@ -130,7 +131,7 @@ class Accelerator:
         fits = longest // max(self.model.input.sample_bytes, self.model.output.sample_bytes)
         if not fits:
             raise OverlayError(f"a sample does not fit a transfer of {longest} bytes: build with a longer DMA length")
-        return fits
+        return min(fits, _BATCH_SAMPLES)
 
     # ------------------------------------------------------------ registers
 
@@ -176,7 +177,7 @@ class Accelerator:
         given = self.model.input.check(raw)
         if not len(given):
             raise InputError("there is nothing to measure with: no samples")
-        batch = _repeated(given, min(self.batch, max(len(given), 1024)))
+        batch = _repeated(given, min(self.batch, max(len(given), _BATCH_SAMPLES)))
         self._guarded(batch)  # what happens once only is not measured
         done, begin = 0, clock()
         while not done or clock() - begin < seconds:

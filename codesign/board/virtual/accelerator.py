@@ -75,7 +75,7 @@ class Logic:
     streamed: Streamed
     registers: tuple[Register, ...]
     bits: int
-    beats: int
+    beats: int = 1
     ahead: int = 0
 
     def __post_init__(self) -> None:
