@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +280,20 @@ def test_a_lost_accelerator_is_said_and_found_again_when_it_comes_back(
             board.predict_raw(raw)
     device.trouble.clear()
     works(board, raw, project)
+
+
+def test_an_interrupt_stops_the_dma_before_its_memory_is_given_back(device: Any, package: Package, raw: Ints) -> None:
+    def interrupted() -> float:
+        raise KeyboardInterrupt
+
+    with Accelerator.load(package.folder, 60.0) as accelerator:
+        device.trouble.append(Trouble(Kind.MUTE, Until.RESET))
+        accelerator._hardware.dma._clock = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            accelerator.predict_raw(raw)
+        accelerator._hardware.dma._clock = time.monotonic
+        assert device.trouble
+    assert not device.trouble and device.memory.allocated == 0  # it was reset
 
 
 def test_a_dma_that_does_not_reset_is_loaded_again(

@@ -85,7 +85,7 @@ class Accelerator:
 
     def close(self) -> None:
         """Give the memory back; the bitstream stays where it is."""
-        self._hardware.free()
+        self._hardware.close()
 
     # ------------------------------------------------------------ predictions
 

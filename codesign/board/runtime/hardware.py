@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Callable
 
 from .dma import Limits, StreamDma
@@ -71,6 +72,12 @@ class Hardware:
                 ) from None
             self._buffers[name] = have
         return have
+
+    def close(self) -> None:
+        """Stop the DMA, which an interrupted transfer has left running, then give the memory back."""
+        with contextlib.suppress(TransferError):
+            self.dma.reset()
+        self.free()
 
     def free(self) -> None:
         """Give the memory back."""
