@@ -110,12 +110,13 @@ def local(board: Accelerator, project: Project) -> Run:
 
 
 @pytest.mark.cxx
+@pytest.mark.parametrize("ahead", [0, 40])
 def test_the_board_gives_the_engines_logits_and_flags_in_every_trial(
-    project: Project, raw: Ints, package: Package
+    project: Project, raw: Ints, package: Package, ahead: int
 ) -> None:
     truth = forward(project.network, raw)[-1].argmax(axis=1)
     two = replace(WEIGHTS, n_flips=SLOTS)
-    with virtual_board(), Accelerator.load(package.folder) as board:
+    with virtual_board(ahead), Accelerator.load(package.folder) as board:
         done: list[int] = []
         found = run_on_board(project, two, raw, truth, 25, local(board, project), progress=done.append)
         assert found.differing == () and done == [20, 25]
