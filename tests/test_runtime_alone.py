@@ -119,8 +119,8 @@ def test_it_runs_on_older_pythons(package: Path, python: str) -> None:
     """Where it is installed: neither Debian 12 nor PyPI has a CPython 3.8 or 3.10."""
     if reason := why_not(python):
         pytest.skip(
-            f"{reason}; `pyenv install 3.8 3.10` has them: install numpy for it, put it on PATH or into "
-            "CODESIGN_BOARD_PYTHON"
+            f"{reason}; `pyenv install 3.8 3.10` has them, and CODESIGN_BOARD_PYTHON=$(sh scripts/board_pythons.sh) "
+            "names them with NumPy"
         )
     check_runtime(python, package)
 
