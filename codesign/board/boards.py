@@ -10,13 +10,12 @@ from typing import Any, Protocol
 
 from codesign.assets import asset
 from codesign.errors import ConfigError, did_you_mean
+from codesign.hls.options import AXI_BITS
 
 # Generations of tools: Vivado HLS of 2019.2 to 2020.1, Vitis HLS of 2020.2 and later.
 FLOWS = ("vivado_hls", "vitis")
 # What the fabric hangs on, and how the names of such parts begin.
 FAMILIES: dict[str, tuple[str, ...]] = {"zynq7000": ("xc7z",), "zynqmp": ("xczu", "xck"), "alveo": ("xcu",)}
-# Widths of a stream that the wrapper is written for, in bits.
-AXI_BITS = (32, 64, 128, 256, 512)
 
 
 class Usage(Protocol):
