@@ -25,6 +25,7 @@ template <int W, bool SIGNED> struct Plain {
     int word;
     template <class T = int> Plain(T given = 0) : word(wrap(int(given))) {}
     operator int() const { return word; }
+    unsigned to_uint() const { return unsigned(word); }
     Bit operator[](int index) { return Bit{word, index}; }
     bool operator[](int index) const { return (word >> index) & 1; }
 
