@@ -178,6 +178,7 @@ def test_interrupted_it_goes_on_and_comes_to_the_same(
     assert len(calls) == finished + len(codes) - 1  # nothing that was finished is done again
 
 
+@pytest.mark.slow
 def test_workers_give_a_sequence_of_their_own_that_a_kill_does_not_change(path: Path, tmp_path: Path) -> None:
     """Evaluated side by side in whatever order, and cut off after each variant's first designs: the same in the end."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"

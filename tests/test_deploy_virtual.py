@@ -25,7 +25,7 @@ from codesign.board.virtual import virtual_package  # noqa: E402
 from codesign.cli import run  # noqa: E402
 from codesign.protection import ProtectionPlan  # noqa: E402
 
-pytestmark = pytest.mark.cxx
+pytestmark = [pytest.mark.cxx, pytest.mark.slow]
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent

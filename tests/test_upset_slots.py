@@ -55,6 +55,7 @@ def same(found: Burst, expected: Burst) -> bool:
     return np.array_equal(found.data, expected.data) and found.registers == expected.registers
 
 
+@pytest.mark.slow
 @pytest.mark.cxx
 def test_a_slot_is_a_persistent_fault_of_every_stored_bit(board: BoardCsim) -> None:
     silent, tried = run(board), 0
@@ -78,6 +79,7 @@ def test_a_slot_is_a_persistent_fault_of_every_stored_bit(board: BoardCsim) -> N
     assert tried > 40 and differed > tried // 4
 
 
+@pytest.mark.slow
 @pytest.mark.cxx
 def test_several_bits_and_both_slots(board: BoardCsim) -> None:
     (first, layer), (second, other) = board.network.compute_layers()
@@ -89,6 +91,7 @@ def test_several_bits_and_both_slots(board: BoardCsim) -> None:
     assert same(run(board, twice), run(board))
 
 
+@pytest.mark.slow
 @pytest.mark.cxx
 def test_slots_that_are_off_or_beyond_change_nothing(board: BoardCsim) -> None:
     silent = run(board)
