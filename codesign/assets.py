@@ -1,7 +1,7 @@
-"""Where the data folders are, in a checkout and in an installed package alike."""
+"""Where the data folders are, in a checkout and in an installed package alike; files written from templates."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from codesign.errors import ConfigError
 
@@ -23,3 +23,21 @@ def asset(folder: Folder) -> Path:
         if place.is_dir():
             return place
     raise ConfigError(f"this installation lacks its folder '{folder}': looked at {places[0]} and {places[1]}")
+
+
+def rendered(template: Path, **values: Any) -> str:
+    """A script, a program or a study from a Jinja template: plain text, so that nothing is escaped.
+
+    A value that the template names and is not given is an error.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701, no markup
+    )
+    return environment.get_template(template.name).render(**values)

@@ -1,7 +1,6 @@
 """Samples from an NPZ file: which of its arrays are what, and the fixed-point type that holds the inputs."""
 
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
 from codesign.fixed import FixedPoint, Overflow, Rounding
+from codesign.network.graph import UNREADABLE
 
 # Names of inputs and labels: of a set that has to be divided, or of two sets.
 WHOLE = (("inputs", "labels"), ("x", "y"), ("X", "y"))
@@ -48,7 +48,7 @@ class Samples:
                 parts = [_numbers(path, name, file[name]) for name in names[::2]]
         except FileNotFoundError:
             raise ConfigError(f"no data file {path}") from None
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise ConfigError(f"{path} is no NPZ file of arrays, as numpy.savez writes them: {error}") from None
         if len({part.shape[1:] for part in parts}) > 1:
             raise ConfigError(f"{path}: '{names[0]}' and '{names[2]}' hold inputs of different shapes")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from codesign.assets import rendered
 from codesign.begin.samples import Samples
 from codesign.board.boards import Board, load_board
 from codesign.campaign.run import run_campaign
@@ -22,7 +21,6 @@ from codesign.train.builder import Data
 from codesign.train.training import taken
 
 STUDY, BUILDER, DATA = "study.toml", "data.py", "data.npz"
-_TEMPLATES = Path(__file__).parent
 # Rates that are tried for the first at which faults matter; trials for each.
 _RATES = [f * 10.0**e for e in range(-8, -2) for f in (1, 3)]
 _TRIALS = 50
@@ -150,12 +148,4 @@ def _text(of: FixedPoint) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701, this is TOML and Python, and every value is a number or was checked
-    )
-    return environment.get_template(template).render(**values)
+    return rendered(Path(__file__).parent / template, **values)

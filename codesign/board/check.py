@@ -10,10 +10,10 @@ from codesign.faults import FAULT
 from codesign.fixed import Ints
 from codesign.hls.csim import CsimSimulator
 from codesign.hls.folder import Project
+from codesign.hls.registers import GUARD_BITS
 from codesign.network import forward
 
 SAMPLES = 64
-GUARD_BITS = 3
 _BENCH = "tb_data/tb_input_features.dat"
 
 

@@ -3,9 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-import jinja2
-
-from codesign.assets import asset
+from codesign.assets import asset, rendered
 from codesign.board.boards import Board
 from codesign.errors import ConfigError
 from codesign.fixed import Ints
@@ -97,15 +95,5 @@ def scripts(project: Project, board: Board) -> dict[str, str]:
         "clock_mhz": f"{1000 / project.options.clock_ns:.6g}",
     }
     names = ("build_ip.tcl", *FILES[board.family], "build.sh")
-    return {name: _environment().get_template(f"{name}.j2").render(facts) for name in names}
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(asset("hls_templates") / "boards"),
-        autoescape=False,  # noqa: S701  # scripts, no markup
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = asset("hls_templates") / "boards"
+    return {name: rendered(templates / f"{name}.j2", **facts) for name in names}

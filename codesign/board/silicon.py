@@ -52,7 +52,8 @@ class OnBoard:
         return f"the board differs from the simulation in {len(self.differing)} of {self.board.trials} trials: {shown}"
 
     def to_json(self) -> dict[str, Any]:
-        simulated = {key: self.simulated.to_json()[key] for key in ("simulator", "accuracy", "sdc1", "outcomes")}
+        whole = self.simulated.to_json()
+        simulated = {key: whole[key] for key in ("simulator", "accuracy", "sdc1", "outcomes")}
         joined = {"simulated": simulated, "differing_trials": list(self.differing)}
         return {**self.board.to_json(), **joined, "agree": not self.differing}
 

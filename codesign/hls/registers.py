@@ -8,6 +8,8 @@ from codesign.network import Layer, Network
 # One bit a layer in a sticky status word.
 MAX_LAYERS = 32
 BUNDLE = "control"
+# One bit a copy.
+GUARD_BITS = 3
 # Below lie the tools' own control registers. A port takes its 32 bits and a word for its handshake; newer tools put
 # in a reserved one.
 _FIRST, _STRIDE = 0x10, 0x10
@@ -53,7 +55,12 @@ def register_map(network: Network) -> tuple[Register, ...]:
     layers = [layer.name for _, layer in network.compute_layers()]
     names = ", ".join(f"bit {bit}: {name}" for bit, name in enumerate(layers))
     rows = [
-        ("guard", "codesign::Guard", 3, "one bit a copy; zero in operation, raised it corrupts that copy (self-test)"),
+        (
+            "guard",
+            "codesign::Guard",
+            GUARD_BITS,
+            "one bit a copy; zero in operation, raised it corrupts that copy (self-test)",
+        ),
         ("clear", "bool", 1, "while raised, the status registers are cleared before a sample's events are counted"),
         ("status_corrected", "ap_uint<32>", 32, f"sticky: the layer corrected an upset; {names}"),
         ("status_detected", "ap_uint<32>", 32, f"sticky: the layer found an upset it could not correct; {names}"),

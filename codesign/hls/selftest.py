@@ -15,6 +15,7 @@ from codesign.faults import ALL_SAMPLES, ALL_STEPS, FAULT, Target, fault_array
 from codesign.fixed import Ints
 from codesign.hls.csim import CsimSimulator, Traced
 from codesign.hls.folder import Project
+from codesign.hls.registers import GUARD_BITS
 from codesign.network import Layer
 from codesign.protection import LayerPlan, Mechanism, Scope
 
@@ -53,7 +54,7 @@ def self_test(project: Project, cache: Path | None = None) -> list[str]:
     shape = (_GUARD_SAMPLES, project.network.n_in)
     raw: Ints = generator.integers(of.min_raw, of.max_raw, shape, np.int64, endpoint=True)
     csim = CsimSimulator(project, raw, cache)
-    found = [text for bit in range(3) for text in _raise_guard(csim, bit)]
+    found = [text for bit in range(GUARD_BITS) for text in _raise_guard(csim, bit)]
     strikes = [s for number in range(len(project.network.compute_layers())) for s in _strikes(project, number)]
     return [*found, *_strike(csim, strikes)]
 

@@ -1,11 +1,9 @@
 """What the report says about why: which variables mattered, and where designs were rejected. Plain values, no HTML."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from codesign.report import facts
-
-Document = dict[str, Any]
+from codesign.report.facts import Document
 
 # Below it the model foretells little of what was measured, so that what it says of variables is worth little.
 _SKILLED = 0.5

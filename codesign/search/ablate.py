@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -16,12 +15,12 @@ from codesign.network import Network
 from codesign.progress import bar, say
 from codesign.protection import ProtectionPlan
 from codesign.resources.estimate import EstimatePolicy, estimate
-from codesign.search.attempt import DesignWorkers, attempt
+from codesign.search.attempt import workplace_of
 from codesign.search.choice import choose, in_json
 from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.folder import RunFolder, identity
-from codesign.search.loop import Here, Loop, Workplace
+from codesign.search.loop import Loop, Workplace
 from codesign.search.protect import hardened_alike
 from codesign.search.searchers import searcher_of
 from codesign.search.seen import SeenNetworks
@@ -90,7 +89,7 @@ def ablate(study: Study, folder: RunFolder, conditions: Conditions, workers: int
         for seed, rate in cases:
             faults = study.faults.model_copy(update={"ber": rate, "n_flips": None})
             evaluator = Evaluator(replace(study, seed=seed, faults=faults), store)
-            with _workplace(evaluator, folder, study, workers) as workplace:
+            with workplace_of(evaluator, folder, workers, study) as workplace:
                 rows += _contest(
                     evaluator,
                     workplace,
@@ -159,14 +158,6 @@ def reference_widths(evaluator: Evaluator) -> Widths:
         missing = max(wanted - evaluator.trained(design).accuracy_clean, 0.0)
         found.append((missing, _luts(evaluator, design), widths))
     return min(found, key=lambda one: one[:2])[2]
-
-
-def _workplace(
-    evaluator: Evaluator, folder: RunFolder, owner: Study, workers: int
-) -> AbstractContextManager[Workplace]:
-    if workers > 1:
-        return DesignWorkers(evaluator.study, folder, workers, owner)
-    return nullcontext(Here(partial(attempt, evaluator, folder)))
 
 
 def _contest(evaluator: Evaluator, workplace: Workplace, budget: int, advance: Callable[[int], None]) -> list[Row]:

@@ -3,8 +3,9 @@
 import os
 import queue
 import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 
@@ -16,6 +17,7 @@ from codesign.progress import console
 from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Failure, Outcome
 from codesign.search.folder import RunFolder, identity
+from codesign.search.loop import Here, Workplace
 from codesign.study import Design, Study
 
 # What one design may suffer from and the next one not. A simulator that differs, a store that is damaged, a full disk
@@ -31,6 +33,15 @@ def attempt(evaluator: Evaluator, folder: RunFolder, design: Design) -> Outcome:
     except _ITS_OWN as error:
         return Failure(design, " ".join(str(error).splitlines()) or type(error).__name__)
     return found
+
+
+def workplace_of(
+    evaluator: Evaluator, folder: RunFolder, workers: int, owner: Study
+) -> AbstractContextManager[Workplace]:
+    """This process, or so many `workers` where they are several; the folder belongs to the study `owner`."""
+    if workers > 1:
+        return DesignWorkers(evaluator.study, folder, workers, owner)
+    return nullcontext(Here(partial(attempt, evaluator, folder)))
 
 
 @dataclass(frozen=True)

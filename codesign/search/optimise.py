@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,14 +17,14 @@ from codesign.files import locked, write_atomically
 from codesign.fixed import MAX_WIDTH
 from codesign.progress import bar, say
 from codesign.search import proof, summary
-from codesign.search.attempt import DesignWorkers, attempt
+from codesign.search.attempt import workplace_of
 from codesign.search.choice import Choice, choose
 from codesign.search.evaluate import Evaluator
 from codesign.search.evaluation import Evaluation, Failure, Outcome
 from codesign.search.explain import explanation
 from codesign.search.folder import RunFolder, identity
 from codesign.search.front import front
-from codesign.search.loop import Here, Loop, Workplace
+from codesign.search.loop import Loop
 from codesign.search.protect import hardened_alike
 from codesign.search.searchers import searcher_of
 from codesign.search.seen import SeenNetworks
@@ -118,7 +118,8 @@ def _search(run: _Run, budget: int) -> dict[int, Outcome]:
     }
     if finished:
         say(f"continuing after {len(finished)} of {budget} evaluations in {run.folder.path}")
-    with bar("evaluations", budget) as advance, _workplace(run) as workplace:
+    places = workplace_of(run.evaluator, run.folder, run.means.workers, run.study)
+    with bar("evaluations", budget) as advance, places as workplace:
         journal = _Journal(run.store, dict(finished))
         advance(len(finished))
 
@@ -158,12 +159,6 @@ class _Journal:
         outcome = self.outcomes[number]
         kind = next(name for name, type_ in _KINDS.items() if isinstance(outcome, type_))
         self.store.add_evaluation(kind, number, {"id": number, **outcome.to_json()})
-
-
-def _workplace(run: _Run) -> AbstractContextManager[Workplace]:
-    if run.means.workers > 1:
-        return DesignWorkers(run.study, run.folder, run.means.workers)
-    return nullcontext(Here(partial(attempt, run.evaluator, run.folder)))
 
 
 def describe(outcome: Outcome) -> str:

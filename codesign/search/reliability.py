@@ -138,14 +138,15 @@ class Learned:
 
     _settled: dict[tuple[bytes, bytes, bytes], Reliability] = field(default_factory=dict)
 
-    def model(self, measured: Measured, since: int | None = None) -> Reliability:
-        """Of all values; the first `since` of them (default: all) may settle length scales."""
-        settling = measured.first(_settling(len(measured.points) if since is None else since))
+    def model(self, measured: Measured, since: int) -> Reliability:
+        """Of all values; the first `since` of them may settle length scales."""
+        settling = measured.first(_settling(since))
         foretold = b"" if settling.foretold is None else settling.foretold.tobytes()
         key = settling.points.tobytes(), settling.observed.values.tobytes(), foretold
         if key not in self._settled:
             self._settled[key] = settling.model()
-        return measured.model(self._settled[key])
+        settled = self._settled[key]
+        return settled if len(settling.points) == len(measured.points) else measured.model(settled)
 
 
 def _settling(count: int) -> int:
