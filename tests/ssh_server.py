@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
+import pytest
 from paramiko import SFTPAttributes, SFTPHandle, SFTPServer, SFTPServerInterface
+
+HOST = "127.0.0.1"
 
 
 @dataclass
@@ -157,7 +160,7 @@ def serve(
     home: Path, host_key: paramiko.PKey, allowed: paramiko.PKey, environment: dict[str, str] | None = None
 ) -> Server:
     """Start a server for one client key; `environment` is that of its commands, besides PATH and HOME."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((HOST, 0))
     faults, transports = Faults(), []
     variables = {"PATH": os.environ["PATH"], "HOME": str(home), **(environment or {})}
 
@@ -190,3 +193,30 @@ def _cut(connection: socket.socket) -> None:
     """The line is dead: nothing comes through any more, both sides notice."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+def serve_known(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str] | None = None,
+    keys: tuple[paramiko.PKey, paramiko.PKey] | None = None,
+) -> Server:
+    """A server for the user whose HOME is `me` in the folder, who knows it; its own home is `board`.
+
+    Keys are the host's and the user's.
+    """
+    host_key, user_key = keys or (paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate())
+    home, remote = folder / "me", folder / "board"
+    (home / ".ssh").mkdir(parents=True)
+    remote.mkdir()
+    user_key.write_private_key_file(str(home / ".ssh" / "id_ecdsa"))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    server = serve(remote, host_key, user_key, environment)
+    know(home, server.port, host_key)
+    return server
+
+
+def know(home: Path, port: int, key: paramiko.PKey) -> None:
+    """This key is the one that the user expects there."""
+    (home / ".ssh" / "known_hosts").write_text(f"[{HOST}]:{port} {key.get_name()} {key.get_base64()}\n")

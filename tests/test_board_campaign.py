@@ -153,28 +153,19 @@ def test_an_answer_that_cannot_be_read_is_one_error(answer: dict[str, Any]) -> N
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A board on loopback whose Python has the virtual board's device."""
-    paramiko = pytest.importorskip("paramiko", reason="needs paramiko: pip install 'codesign[board]'")
+    pytest.importorskip("paramiko", reason="needs paramiko: pip install 'codesign[board]'")
     import ssh_server
 
-    host_key, user_key = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
-    home, remote = tmp_path / "me", tmp_path / "board"
-    (home / ".ssh").mkdir(parents=True)
-    remote.mkdir()
-    user_key.write_private_key_file(str(home / ".ssh" / "id_ecdsa"))
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     kept = ("PATH", "CODESIGN_CACHE", "OMP_NUM_THREADS")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    serving = ssh_server.serve(remote, host_key, user_key, environment)
-    known = f"[127.0.0.1]:{serving.port} {host_key.get_name()} {host_key.get_base64()}\n"
-    (home / ".ssh" / "known_hosts").write_text(known)
+    serving = ssh_server.serve_known(tmp_path, monkeypatch, environment)
     python = tmp_path / "python"
     root = Path(__file__).resolve().parent.parent
     python.write_text(
         f'#!/bin/sh\nPYTHONPATH="{root}" exec {sys.executable} -W ignore -m codesign.board.virtual "$@"\n'
     )
     python.chmod(0o755)
-    yield ["--host", "127.0.0.1", "--port", str(serving.port), "--user", "x", "--python", str(python), "--no-sudo"]
+    yield ["--host", ssh_server.HOST, "--port", str(serving.port), "--user", "x", "--python", str(python), "--no-sudo"]
     serving.stop()
 
 

@@ -14,12 +14,11 @@ paramiko = pytest.importorskip("paramiko", reason="needs paramiko: pip install '
 
 import ssh_server  # noqa: E402
 from networks import small_network  # noqa: E402
-from ssh_server import Server  # noqa: E402
+from ssh_server import HOST, Server  # noqa: E402
 
 from codesign.board.package import Package  # noqa: E402
 from codesign.cli import run  # noqa: E402
 
-HOST = "127.0.0.1"
 # Says what it was asked for, and ends as the board's folder wants it.
 MAIN = """
 import json, os, sys
@@ -58,17 +57,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Iterator[Server]:
-    host_key, user_key = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
-    home, remote = tmp_path / "me", tmp_path / "board"
-    (home / ".ssh").mkdir(parents=True)
-    remote.mkdir()
-    user_key.write_private_key_file(str(home / ".ssh" / "id_ecdsa"))
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    server = ssh_server.serve(remote, host_key, user_key, environment)
-    (home / ".ssh" / "known_hosts").write_text(
-        f"[{HOST}]:{server.port} {host_key.get_name()} {host_key.get_base64()}\n"
-    )
+    server = ssh_server.serve_known(tmp_path, monkeypatch, environment)
     yield server
     server.stop()
 

@@ -27,7 +27,6 @@ from codesign.protection import ProtectionPlan  # noqa: E402
 
 pytestmark = [pytest.mark.cxx, pytest.mark.slow]
 
-HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -56,18 +55,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssh_server.Server]:
-    host_key, user_key = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
-    home, remote = tmp_path / "me", tmp_path / "board"
-    (home / ".ssh").mkdir(parents=True)
-    remote.mkdir()
-    user_key.write_private_key_file(str(home / ".ssh" / "id_ecdsa"))
     cache = os.environ["CODESIGN_CACHE"]
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    server = ssh_server.serve(remote, host_key, user_key, {"CODESIGN_CACHE": cache, "PYTHONPATH": str(ROOT)})
-    (home / ".ssh" / "known_hosts").write_text(
-        f"[{HOST}]:{server.port} {host_key.get_name()} {host_key.get_base64()}\n"
-    )
+    server = ssh_server.serve_known(tmp_path, monkeypatch, {"CODESIGN_CACHE": cache, "PYTHONPATH": str(ROOT)})
     yield server
     server.stop()
 
@@ -89,8 +78,18 @@ def altered(package: Path, folder: Path, files: dict[str, bytes], **about: objec
 
 
 def deploy(path: Path, board: ssh_server.Server, python: Path, *options: str) -> int:
-    host = ["--host", HOST, "--port", str(board.port), "--user", "xilinx", "--python", str(python), "--no-sudo"]
-    return run(["deploy", str(path), *host, *options])
+    host = [
+        "--host",
+        ssh_server.HOST,
+        "--port",
+        str(board.port),
+        "--user",
+        "xilinx",
+        "--python",
+        str(python),
+        "--no-sudo",
+    ]
+    return run(["deploy", str(path), *host, "--python", str(python), "--no-sudo", *options])
 
 
 def test_a_network_arrives_on_the_board_and_is_right_there(

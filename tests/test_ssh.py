@@ -13,12 +13,10 @@ import pytest
 paramiko = pytest.importorskip("paramiko", reason="needs paramiko: pip install 'codesign[board]'")
 
 import ssh_server  # noqa: E402
-from ssh_server import Server  # noqa: E402
+from ssh_server import HOST, Server, know  # noqa: E402
 
 from codesign.board.ssh import Ran, connect  # noqa: E402
 from codesign.errors import BoardError, ConfigError  # noqa: E402
-
-HOST = "127.0.0.1"
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +28,9 @@ def keys() -> tuple["paramiko.PKey", "paramiko.PKey"]:
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple) -> Iterator[Server]:
     """A board that is known and takes the user's key; HOME is the user's own."""
-    host_key, user_key = keys
-    home, remote = tmp_path / "me", tmp_path / "board"
-    (home / ".ssh").mkdir(parents=True)
-    remote.mkdir()
-    user_key.write_private_key_file(str(home / ".ssh" / "id_ecdsa"))
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    server = ssh_server.serve(remote, host_key, user_key)
-    known(home, server.port, host_key)
+    server = ssh_server.serve_known(tmp_path, monkeypatch, keys=keys)
     yield server
     server.stop()
-
-
-def known(home: Path, port: int, key: "paramiko.PKey") -> None:
-    (home / ".ssh" / "known_hosts").write_text(f"[{HOST}]:{port} {key.get_name()} {key.get_base64()}\n")
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -154,7 +140,7 @@ def test_too_little_room_is_named(
     (tools / "df").write_text(FULL)
     (tools / "df").chmod(0o755)
     small = ssh_server.serve(board.home, *keys, {"PATH": f"{tools}:{os.environ['PATH']}", "FREE": free})
-    known(Path(os.environ["HOME"]), small.port, keys[0])
+    know(Path(os.environ["HOME"]), small.port, keys[0])
     small.faults.room = room
     with connect(HOST, "somebody", small.port) as link, pytest.raises(BoardError, match=message):
         link.put(files, str(board.home / "it"))
@@ -223,7 +209,7 @@ def test_damaged_known_hosts_are_named(board: Server) -> None:
 
 
 def test_a_host_key_that_has_changed_is_refused(board: Server) -> None:
-    known(Path.home(), board.port, paramiko.ECDSAKey.generate())
+    know(Path.home(), board.port, paramiko.ECDSAKey.generate())
     with pytest.raises(BoardError, match=r"host key of 127.0.0.1 has changed: .*ssh-keygen -R '\[127.0.0.1\]:"):
         connect(HOST, "somebody", board.port).__enter__()
     assert not board.faults.commands
