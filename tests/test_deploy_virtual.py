@@ -78,17 +78,7 @@ def altered(package: Path, folder: Path, files: dict[str, bytes], **about: objec
 
 
 def deploy(path: Path, board: ssh_server.Server, python: Path, *options: str) -> int:
-    host = [
-        "--host",
-        ssh_server.HOST,
-        "--port",
-        str(board.port),
-        "--user",
-        "xilinx",
-        "--python",
-        str(python),
-        "--no-sudo",
-    ]
+    host = ["--host", ssh_server.HOST, "--port", str(board.port), "--user", "xilinx"]
     return run(["deploy", str(path), *host, "--python", str(python), "--no-sudo", *options])
 
 
