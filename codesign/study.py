@@ -186,6 +186,35 @@ class Design:
                 f"design: reuse_factor {self.reuse_factor} needs strategy 'Resource', found '{self.strategy}'"
             )
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, name) for name in _DOMAINS))
+
+    def __hash__(self) -> int:
+        # A search looks designs up hundreds of thousands of times.
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hashes of text differ between processes.
+        return {name: value for name, value in vars(self).items() if name != "_hash"}
+
+    @classmethod
+    def _known_good(cls, values: Mapping[str, Any]) -> "Design":
+        """Of values that were checked one by one, as those of a space are when it is read."""
+        found = object.__new__(cls)
+        vars(found).update(values)
+        return found
+
+    def with_hardened(self, bits_important: int, bits_normal: int, important_fraction: float) -> "Design":
+        """The same design but for how much is hardened, of values from its space."""
+        found = self._known_good({name: getattr(self, name) for name in _DOMAINS})
+        vars(found).update(
+            hardened_bits_important=bits_important,
+            hardened_bits_normal=bits_normal,
+            important_fraction=float(important_fraction),
+        )
+        return found
+
     @property
     def structure(self) -> tuple[str, int]:
         """What decides about the hardware beside network and plan: how adders are made of constants, and DSPs."""
@@ -443,7 +472,7 @@ class SpaceSection(_Section):
             missing = [name for name in own if name not in chosen]
             raise ConfigError(f"design: no value for {', '.join(missing)}")
         chosen.setdefault("activation_bits", chosen["weight_bits"])
-        return Design(**_as_meant(chosen))
+        return Design._known_good(_as_meant(chosen))
 
 
 def _as_meant(chosen: dict[str, Any]) -> dict[str, Any]:

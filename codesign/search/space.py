@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import product
 
@@ -35,8 +34,7 @@ class Space:
         design = self.section.design(point)
         most = max(design.hardened_bits_important, design.hardened_bits_normal)
         if most == design.hardened_bits_normal:
-            fraction = self.section.important_fraction
-            return replace(design, hardened_bits_important=most, important_fraction=_ends(fraction)[1])
+            return design.with_hardened(most, most, _ends(self.section.important_fraction)[1])
         return design
 
     def point(self, design: Design) -> Point:

@@ -20,15 +20,15 @@ from codesign.search.space import Point, Space
 from codesign.study import Design, Study
 from codesign.train.builder import Quantisation
 
-_SAMPLED, _NEIGHBOURS = 200, 100
-_BREEDS, _PARENTS = 3, 10
-_POOL = 40  # designs whose exact figures are looked up, so that all others can be guessed from them
+_SAMPLED, _NEIGHBOURS = 100, 60
+_PARENTS = 10
+_POOL = 24  # designs whose exact figures are looked up, so that all others can be guessed from them
 _HOPEFUL, _ROUNDS, _LOOKED_UP = (
     4,
     8,
     2,
 )  # exact figures for one ask: so many designs, at most so many times, first the hopeful
-_PROMISING = 300  # candidates that are looked at more than once
+_PROMISING = 60  # candidates that are looked at more than once
 _ENDS = 2  # starting designs that are always evaluated: none and full protection
 
 
@@ -79,7 +79,7 @@ class ConstrainedGp:
     def _candidates(self, belief: Belief, history: Sequence[Evaluation], generator: np.random.Generator) -> Candidates:
         """All of a small space; of another one random points, lines through the best one, and neighbours.
 
-        Those are of the best designs, and then a few times over of the most promising ones.
+        Those are of the best designs, and then of the most promising ones.
         """
         if self._listed is not None:
             return self._listed
@@ -91,12 +91,8 @@ class ConstrainedGp:
         ]
         found = Candidates.of(self._space, [self._space.design(point) for point in points])
         scores = belief.score(found)
-        for _ in range(_BREEDS):
-            parents = [self._space.point(found.designs[i]) for i in np.argsort(-scores, kind="stable")[:_PARENTS]]
-            more = found.with_more(self._space, [self._space.design(p) for p in self._near(parents, generator)])
-            new = more.chosen(range(len(found.designs), len(more.designs)))
-            found, scores = more, np.concatenate([scores, belief.score(new)])
-        return found
+        parents = [self._space.point(found.designs[i]) for i in np.argsort(-scores, kind="stable")[:_PARENTS]]
+        return found.with_more(self._space, [self._space.design(p) for p in self._near(parents, generator)])
 
     def _near(self, points: Sequence[Point], generator: np.random.Generator) -> list[Point]:
         return [self._space.near(points[i % len(points)], generator) for i in range(_NEIGHBOURS)]
