@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import (
     ActivationBits,
     Bits,
@@ -28,6 +29,7 @@ def analyze(
             help="By which importance neurons are listed: `measured`, `flip`, `taylor`, `gradient_activation` or "
             "`hessian` [default: the study's first].",
             show_default=False,
+            autocompletion=cli_words.scores,
         ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Flips for each bit of each neuron.", min=1)] = 30,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codesign.cli_common import RunPath
+from codesign import cli_words
+from codesign.cli_common import Json, RunPath, print_json
 from codesign.errors import ConfigError, one_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def export(
             help="A board, such as `pynq-z2`, or the path of a board file (.toml): AXI streams and all that builds a "
             "bitstream.",
             show_default=False,
+            autocompletion=cli_words.boards,
         ),
     ] = None,
     axi_bits: Annotated[
@@ -37,7 +39,9 @@ def export(
     backend: Annotated[
         str | None,
         typer.Option(
-            help="`Vivado`, `Vitis` or `VivadoAccelerator` [default: the board's, or the study's].", show_default=False
+            help="`Vivado`, `Vitis` or `VivadoAccelerator` [default: the board's, or the study's].",
+            show_default=False,
+            autocompletion=cli_words.backends,
         ),
     ] = None,
     io_type: Annotated[
@@ -45,6 +49,7 @@ def export(
         typer.Option(
             help="How values travel between layers: `io_parallel` or `io_stream` [default: the study's].",
             show_default=False,
+            autocompletion=cli_words.io_types,
         ),
     ] = None,
     check: Annotated[
@@ -54,6 +59,7 @@ def export(
         Path | None,
         typer.Option(help="Where the project goes [default: RUN/export/DESIGN-BACKEND or -BOARD].", show_default=False),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the HLS project of a design, checked against the design rules."""
     from codesign.board.project import board_options, write_board_project
@@ -78,7 +84,22 @@ def export(
         from codesign.hls.selftest import demand
 
         demand(project)
+    if as_json:
+        return print_json(
+            {
+                "project": str(project.folder),
+                "design": chosen["id"],
+                "network": network.digest,
+                "plan": plan.digest,
+                "backend": project.options.backend,
+                "board": project.options.board,
+                "io_type": project.options.io_type,
+                "part": project.options.part,
+                "self_test": check,
+            }
+        )
     print(project.folder)
+    return None
 
 
 def _board(name: str | None, backend: str | None, of_boards: dict[str, int | None]) -> "Board | None":

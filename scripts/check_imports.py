@@ -43,6 +43,7 @@ ORDER = (
     "search",
     "report",
     "doctor",
+    "cli_words",
     "cli_common",
     "subject",
     "cli_subjects",
@@ -60,6 +61,7 @@ ORDER = (
     "cli_upsets",
     "cli_build",
     "cli_deploy",
+    "cli_help",
     "cli",
     "pytest_plugin",
 )
