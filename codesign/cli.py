@@ -5,6 +5,7 @@ was finished is kept).
 """
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -220,16 +221,37 @@ def report(run: RunPath, as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """List the tools that are there, and what each missing one would enable."""
-    from codesign.doctor import examine
+def doctor(
+    study: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A study that is examined instead.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the tools that are there, and what each missing one would enable; or what is wrong with a study.
 
-    tools = examine()
+    Of a study the file, the board, the data, the model (built or loaded and converted, not trained) and what its search
+    needs are looked at. Exit 2 if something is wrong with it.
+    """
+    from codesign.doctor import examine, examine_study
+
+    if study is None:
+        tools = examine()
+        if as_json:
+            return print_json({"tools": tools})
+        width = max(len(tool["name"]) for tool in tools)
+        for tool in tools:
+            state = tool["version"] or "found" if tool["found"] else "missing"
+            get = "" if tool["found"] else f"; to get it: {tool['get']}"
+            print(f"{tool['name']:<{width}}  {state:<9}  {tool['enables']}{get}")
+        return None
+    checks = examine_study(study)
     if as_json:
-        return print_json({"tools": tools})
-    for tool in tools:
-        state = tool["version"] or "found" if tool["found"] else "missing"
-        print(f"{tool['name']:<16} {state:<16} {tool['enables']}")
+        print_json({"study": str(study), "checks": checks})
+    else:
+        for check in checks:
+            print(f"{check['name']:<13} {'ok' if check['ok'] else 'WRONG':<6} {check['says']}")
+    if not all(check["ok"] for check in checks):
+        raise typer.Exit(BAD_INPUT)
     return None
 
 
@@ -248,6 +270,12 @@ def run(arguments: list[str]) -> int:
         return _interrupted(arguments) if code == INTERRUPTED else code
     except CodesignError as error:
         return _fail(str(error), BAD_INPUT)
+    except ModuleNotFoundError as error:
+        from codesign.extras import explanation
+
+        if (error.name or "").partition(".")[0] in ("", "codesign"):
+            raise
+        return _fail(explanation(error), BAD_INPUT)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BAD_INPUT)

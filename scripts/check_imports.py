@@ -20,6 +20,7 @@ PACKAGE = "codesign"
 # of `resources`, and comes before `search`, which reads capacities from it.
 ORDER = (
     "errors",
+    "extras",
     "notebook",
     "files",
     "progress",

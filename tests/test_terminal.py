@@ -315,5 +315,5 @@ def test_report_and_export_as_json(finished_run: Path, tmp_path: Path, capsys: C
     assert json.loads(capsys.readouterr().out) == {"report": str(run / "report.html")}
     assert cli.run(["export", str(run), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert Path(found["project"]).is_dir() and found["backend"] == "Vitis" and found["self_test"] is False
+    assert Path(found["project"]).is_dir() and found["backend"] == "Vivado" and found["self_test"] is False
     assert found["network"] == json.loads((run / "result.json").read_text())["best"]["network"]

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
+from codesign.extras import extra_of
 from codesign.files import digest_of
 from codesign.fixed import FixedPoint, quantise, to_real
 from codesign.study import Study
@@ -238,6 +239,8 @@ def _guard(path: Path, what: str, call: Callable[[], T]) -> T:
         reason = " ".join(str(error).split())[:300]
         line = _line_in(path, error)
         place = f"{path}:{line}" if line else str(path)
+        if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name)):
+            raise ConfigError(f"{place}: {what} needs {error.name}, which is not installed: {extra.command}") from error
         raise ConfigError(f"{place}: {what} raised {type(error).__name__}: {reason}") from error
 
 

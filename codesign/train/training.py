@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import ConfigError
+from codesign.extras import require
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
 from codesign.network.accumulators import narrowed, prove_accumulators
@@ -107,6 +108,7 @@ def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
 
 
 def _key(study: Study, recipe: Recipe, data: Data) -> str:
+    require("train", f"the network of {study.path}", "saved networks (NPZ), projects and runs need nothing of it")
     content = {
         "recipe": RECIPE,
         "name": study.name,
@@ -192,6 +194,7 @@ def accuracy(network: Network, data: Data) -> float:
 @cache
 def tensorflow() -> Any:
     """TensorFlow, set up once a process to be quiet and repeatable."""
+    require("train", "a Keras model")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
