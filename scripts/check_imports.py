@@ -46,6 +46,7 @@ ORDER = (
     "doctor",
     "cli_words",
     "cli_common",
+    "steps",
     "subject",
     "cli_subjects",
     "cli_silicon",

@@ -40,6 +40,7 @@ from codesign.errors import ConfigError
 from codesign.extras import extra_of
 from codesign.files import digest_of
 from codesign.fixed import FixedPoint, quantise, to_real
+from codesign.notebook import html_table
 from codesign.study import Study
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,11 @@ class Data:
     test_inputs: Floats
     test_labels: Labels
     input_type: FixedPoint
+
+    def _repr_html_(self) -> str:
+        sets = {"train": (self.train_inputs, self.train_labels), "test": (self.test_inputs, self.test_labels)}
+        rows = [(name, len(x), "x".join(map(str, x.shape[1:])), len(np.unique(y))) for name, (x, y) in sets.items()]
+        return html_table(f"data, inputs {self.input_type}", ("set", "samples", "shape", "classes"), rows)
 
     @property
     def n_classes(self) -> int:

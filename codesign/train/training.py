@@ -25,6 +25,7 @@ from codesign.extras import require
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
 from codesign.network.accumulators import narrowed, prove_accumulators
+from codesign.notebook import html_table
 from codesign.study import Study
 from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
@@ -51,6 +52,13 @@ class TrainedNetwork:
     accuracy_clean: float
     seconds: float
     cached: bool
+
+    def _repr_html_(self) -> str:
+        of = self.network
+        origin = "from the cache" if self.cached else f"trained in {self.seconds:.0f} s"
+        head = ("network", "layers that compute", "accuracy without faults", "origin")
+        row = (of.name, len(list(of.compute_layers())), f"{self.accuracy_clean:.4f}", origin)
+        return html_table(f"trained network {of.digest[:8]}", head, [row])
 
 
 def train(
