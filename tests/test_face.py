@@ -194,6 +194,16 @@ def test_a_whole_study_from_the_face(tmp_path: Path) -> None:
     assert project.folder.is_dir() and board.name in codesign.board_names()
 
 
+def test_the_steps_in_the_docs_run(tmp_path: Path) -> None:
+    """On a study whose networks are in the cache, so that nothing has to be trained."""
+    text = (SOURCE.parent.parent / "docs/python.md").read_text()
+    [block] = [found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "study_data" in found]
+    studies.write_study(tmp_path / "models").rename(tmp_path / "models/digits_mlp.toml")
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "project/build.sh").is_file()
+
+
 def test_names_are_shown_as_text() -> None:
     page = _Page(html_table("<b>", ["&"], [["<script>alert(1)</script>"], [None], [0.5]]))
     assert page.texts == ["<b>", "&", "<script>alert(1)</script>", "-", "0.5"]
