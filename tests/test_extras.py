@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import packages
 import pytest
 import studies
 
@@ -61,6 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.save(folder / "net.npz")
     raw = np.random.default_rng(3).integers(0, 17, (60, 6))
     np.savez(folder / "data.npz", inputs=raw, labels=np.arange(60) % 3)
+    packages.write(folder).folder.rename(folder / "design")
     trained = folder / "trained.toml"
     trained.write_text(study.read_text().replace('name = "tiny"', 'name = "other"'))  # which is not in the cache
     (folder / "tpe.toml").write_text(f'{study.read_text()}searcher = "tpe"\n')
@@ -107,6 +109,7 @@ ATTACK = (*SAVED, "--ber", "1e-3", "--trials", "3", "--verify", "0")
         ("dask", ["campaign", *SAVED, "--ber", "1e-3", "--dask", "tcp://localhost:1"]),
         ("dask", ["optimize", "tiny.toml", "--dask", "tcp://localhost:1"]),
         ("search", ["optimize", "tpe.toml"]),
+        ("board", ["deploy", "design", "--host", "nobody.invalid"]),
         ("parquet", ["trials", "runs/kept", "--out", "trials.parquet"]),
     ],
 )
@@ -148,6 +151,7 @@ def test_a_builder_that_imports_what_is_missing(place: Path, without: Without) -
         ["avf", *SAVED, "--margin", "0.2"],
         ["analyze", *SAVED[:3], "--draws", "1"],
         ["resources", "net.npz"],
+        ["export", "net.npz", "--out", "exported"],
         ["doctor"],
     ],
 )
