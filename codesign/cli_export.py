@@ -135,9 +135,7 @@ def _given(what: Path, design: int | None, plan: Path | None) -> _Given:
 
     if what.suffix == ".npz" and not what.is_dir():
         if design is not None:
-            raise ConfigError(
-                f"--design is for runs: {what} is a network, and --plan says how it is protected"
-            )
+            raise ConfigError(f"--design is for runs: {what} is a network, and --plan says how it is protected")
         network, usual = Network.load(what), ProjectOptions()
         protection = ProtectionPlan.load(plan, network) if plan else ProtectionPlan()
         hardware = {"backend": usual.backend, "clock_ns": usual.clock_ns, "capacity": {"part": usual.part}}
