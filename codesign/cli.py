@@ -39,7 +39,7 @@ from codesign.cli_common import (
 from codesign.cli_curve import compare, curve
 from codesign.cli_deploy import deploy
 from codesign.cli_export import export
-from codesign.cli_help import SETTINGS, Group, Quiet, completion, finished
+from codesign.cli_help import SETTINGS, Group, Quiet, completion, finished, folded
 from codesign.cli_init import init
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
@@ -242,14 +242,14 @@ def doctor(
         for tool in tools:
             state = tool["version"] or "found" if tool["found"] else "missing"
             get = "" if tool["found"] else f"; to get it: {tool['get']}"
-            print(f"{tool['name']:<{width}}  {state:<9}  {tool['enables']}{get}")
+            print(folded(f"{tool['name']:<{width}}  {state:<9}  {tool['enables']}{get}", width + 13))
         return None
     checks = examine_study(study)
     if as_json:
         print_json({"study": str(study), "checks": checks})
     else:
         for check in checks:
-            print(f"{check['name']:<13} {'ok' if check['ok'] else 'WRONG':<6} {check['says']}")
+            print(folded(f"{check['name']:<13} {'ok' if check['ok'] else 'WRONG':<6} {check['says']}", 21))
     if not all(check["ok"] for check in checks):
         raise typer.Exit(BAD_INPUT)
     return None

@@ -6,7 +6,9 @@ Help is made without rich, whose import would take longer than everything else.
 import inspect
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, TextIO
@@ -80,6 +82,14 @@ class Group(TyperGroup):
 
 def _shown(text: str) -> str:
     return painted(text) if takes_colour(sys.stdout) else text
+
+
+def folded(line: str, indent: int) -> str:
+    """A line of a table in the width of the terminal, its last column below itself; elsewhere the line as it is."""
+    if not sys.stdout.isatty():
+        return line
+    columns = max(shutil.get_terminal_size().columns, indent + 30)
+    return textwrap.fill(line, columns, subsequent_indent=" " * indent, drop_whitespace=True, break_on_hyphens=False)
 
 
 def finished(app: typer.Typer) -> None:

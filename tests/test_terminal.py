@@ -131,6 +131,13 @@ def test_help_fits_its_terminal(width: int, monkeypatch: pytest.MonkeyPatch, cap
         assert max(map(len, prose)) <= min(max(width, 50), 100)
 
 
+def test_the_doctors_table_fits_its_terminal() -> None:
+    code, shown = on_a_terminal("doctor", COLUMNS="90")
+    assert code == 0 and max(map(len, shown.splitlines())) <= 90
+    piped = studies.codesign("doctor").stdout
+    assert "".join(shown.split()) == "".join(piped.split()) and shown.count("\n") > piped.count("\n")
+
+
 def test_painting_keeps_the_text() -> None:
     text = "Usage: codesign x\n\n  Say `what` it is.\n\nOptions:\n  -q, --quiet  Nothing.\n"
     assert painted(text) == (
