@@ -5,7 +5,6 @@ was finished is kept).
 """
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,8 +37,9 @@ from codesign.cli_common import (
 )
 from codesign.cli_curve import compare, curve
 from codesign.cli_deploy import deploy
+from codesign.cli_doctor import doctor
 from codesign.cli_export import export
-from codesign.cli_help import SETTINGS, Group, Quiet, completion, finished, folded
+from codesign.cli_help import SETTINGS, Group, Quiet, completion, finished
 from codesign.cli_init import init
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
@@ -220,39 +220,7 @@ def report(run: RunPath, as_json: Json = False) -> None:
     return None
 
 
-@app.command()
-def doctor(
-    study: Annotated[
-        Path | None, typer.Argument(metavar="[STUDY]", help="A study that is examined instead.", show_default=False)
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """List the tools that are there, and what each missing one would enable; or what is wrong with a study.
-
-    Of a study the file, the board, the data, the model (built or loaded and converted, not trained) and what its search
-    needs are looked at. Exit 2 if something is wrong with it.
-    """
-    from codesign.doctor import examine, examine_study
-
-    if study is None:
-        tools = examine()
-        if as_json:
-            return print_json({"tools": tools})
-        width = max(len(tool["name"]) for tool in tools)
-        for tool in tools:
-            state = tool["version"] or "found" if tool["found"] else "missing"
-            get = "" if tool["found"] else f"; to get it: {tool['get']}"
-            print(folded(f"{tool['name']:<{width}}  {state:<9}  {tool['enables']}{get}", width + 13))
-        return None
-    checks = examine_study(study)
-    if as_json:
-        print_json({"study": str(study), "checks": checks})
-    else:
-        for check in checks:
-            print(folded(f"{check['name']:<13} {'ok' if check['ok'] else 'WRONG':<6} {check['says']}", 21))
-    if not all(check["ok"] for check in checks):
-        raise typer.Exit(BAD_INPUT)
-    return None
+app.command()(doctor)
 
 
 finished(app)

@@ -45,6 +45,7 @@ ORDER = (
     "report",
     "doctor",
     "cli_words",
+    "cli_help",
     "cli_common",
     "steps",
     "subject",
@@ -63,7 +64,7 @@ ORDER = (
     "cli_upsets",
     "cli_build",
     "cli_deploy",
-    "cli_help",
+    "cli_doctor",
     "cli",
     "pytest_plugin",
 )
