@@ -37,19 +37,36 @@ from codesign.cli_common import (
 )
 from codesign.cli_curve import compare, curve
 from codesign.cli_deploy import deploy
+from codesign.cli_doctor import doctor
 from codesign.cli_export import export
+from codesign.cli_help import SETTINGS, Group, Quiet, completion, finished
 from codesign.cli_init import init
 from codesign.cli_resources import resources
 from codesign.cli_store import trials
 from codesign.cli_upsets import upsets
 from codesign.errors import CodesignError, ConfigError
 
+# What an interrupted command leaves, for the one line that says so.
+_TRIALS = "trials in the run folder's study.sqlite, from which the same command goes on"
+KEPT = {
+    "train": "networks in the cache, from which the same command goes on",
+    "analyze": "trained networks in the cache; the flips are counted anew",
+    **dict.fromkeys(("campaign", "curve", "compare", "upsets"), _TRIALS),
+    "avf": "trained networks in the cache; the faults are drawn anew",
+    **dict.fromkeys(("optimize", "ablate"), "evaluations in the run folder, from which the same command goes on"),
+    **dict.fromkeys(("resources", "calibrate"), "mapped modules in the cache, from which the same command goes on"),
+    "build": "stages in the output folder, from which the same command goes on",
+    "deploy": "the board has what it had, unless the check had passed",
+}
+
 app = typer.Typer(
     name="codesign",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # rich takes longer to import than the help to be made
+    cls=Group,
+    context_settings=SETTINGS,
     help=(
         "Quantised neural networks on FPGAs that survive soft errors, at the least hardware cost.\n\n"
         "Start with `codesign optimize models/digits_mlp.toml`: it trains, protects, attacks and costs designs "
@@ -69,7 +86,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")] = False,
+    quiet: Quiet = False,
     # Eager: it stands alone, without a command.
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
@@ -191,41 +208,52 @@ app.command()(deploy)
 
 
 @app.command()
-def report(run: RunPath) -> None:
+def report(run: RunPath, as_json: Json = False) -> None:
     """Write the run's report again: one self-contained HTML page."""
     from codesign.report.page import write_report
     from codesign.search.folder import RunFolder
 
-    print(write_report(RunFolder(run)))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """List the tools that are there, and what each missing one would enable."""
-    from codesign.doctor import examine
-
-    tools = examine()
+    path = write_report(RunFolder(run))
     if as_json:
-        return print_json({"tools": tools})
-    for tool in tools:
-        state = tool["version"] or "found" if tool["found"] else "missing"
-        print(f"{tool['name']:<16} {state:<16} {tool['enables']}")
+        return print_json({"report": str(path)})
+    print(path)
     return None
+
+
+app.command()(doctor)
+
+
+finished(app)
 
 
 def run(arguments: list[str]) -> int:
     """Run a command and give its exit code; every expected error is one line on standard error."""
     try:
-        app(arguments, prog_name="codesign")
+        if not completion(arguments):
+            app(arguments, prog_name="codesign")
+    except KeyboardInterrupt:
+        return _interrupted(arguments)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0
-        return _fail("interrupted; everything that was finished is kept", code) if code == INTERRUPTED else code
+        return _interrupted(arguments) if code == INTERRUPTED else code
     except CodesignError as error:
         return _fail(str(error), BAD_INPUT)
+    except ModuleNotFoundError as error:
+        from codesign.extras import explanation
+
+        if (error.name or "").partition(".")[0] in ("", "codesign"):
+            raise
+        return _fail(explanation(error), BAD_INPUT)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BAD_INPUT)
     return 0
+
+
+def _interrupted(arguments: list[str]) -> int:
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    what = f": {KEPT[command]}" if command in KEPT else ""
+    return _fail(f"interrupted; everything that was finished is kept{what}", INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import (
     DESIGN_HELP,
     ActivationBits,
@@ -43,7 +44,10 @@ def avf(
         float | None, typer.Option(help="Of the intervals [default: the study's, or 0.95].", show_default=False)
     ] = None,
     outcome: Annotated[
-        str, typer.Option(help="What counts: `sdc1`, `sdc5`, `silent`, `detected` or `corrected`.")
+        str,
+        typer.Option(
+            help="What counts: `sdc1`, `sdc5`, `silent`, `detected` or `corrected`.", autocompletion=cli_words.outcomes
+        ),
     ] = "sdc1",
     fit: Annotated[
         Path | None,

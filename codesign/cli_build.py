@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import UNMET, Json, print_json
 from codesign.errors import ConfigError
 
@@ -18,7 +19,12 @@ def build(
     project: Annotated[
         Path, typer.Argument(metavar="PROJECT", help="An HLS project of codesign, or a run folder for its best one.")
     ],
-    board: Annotated[str, typer.Option(help="A board, such as `pynq-z2`, or the path of a board file (.toml).")],
+    board: Annotated[
+        str,
+        typer.Option(
+            help="A board, such as `pynq-z2`, or the path of a board file (.toml).", autocompletion=cli_words.boards
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Where package, logs and state go [default: PROJECT-BOARD].", show_default=False),

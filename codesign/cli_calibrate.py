@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import Json, print_json
 
 
 def calibrate(
     designs: Annotated[int, typer.Option(help="How many random protected networks are mapped.", min=10)] = 200,
     seed: Annotated[int, typer.Option(help="Of the random networks.", min=0)] = 0,
-    family: Annotated[str, typer.Option(help="`xc7` or `xcup`.")] = "xc7",
+    family: Annotated[str, typer.Option(help="`xc7` or `xcup`.", autocompletion=cli_words.families)] = "xc7",
     products: Annotated[int, typer.Option(help="Products of a drawn layer, at most.", min=3)] = 60,
     out: Annotated[
         Path | None, typer.Option(help="Where the calibration is written (JSON).", show_default=False)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import (
     UNMET,
     ActivationBits,
@@ -50,7 +51,8 @@ def campaign(
         str,
         typer.Option(
             help="`engine` (fast), `csim` (the compiled HLS project), `reference`, or `board` (a project's accelerator "
-            "on --host, whose upset slots strike stored weights)."
+            "on --host, whose upset slots strike stored weights).",
+            autocompletion=cli_words.simulators_and_board,
         ),
     ] = "engine",
     trials: Annotated[
@@ -79,6 +81,7 @@ def campaign(
         typer.Option(
             help="A figure besides: `accuracy`, `balanced_accuracy` or `auc` [default: the study's, or accuracy].",
             show_default=False,
+            autocompletion=cli_words.metrics,
         ),
     ] = None,
     verify: Annotated[
@@ -211,6 +214,7 @@ def replay(
         typer.Option(
             help="`engine`, `csim` (needs g++) or `reference`; two or more by repeating it [default: all].",
             show_default=False,
+            autocompletion=cli_words.simulators,
         ),
     ] = None,
     as_json: Json = False,

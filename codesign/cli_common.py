@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign import cli_words
 from codesign.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,13 +63,19 @@ DataFile = Annotated[
 Targets = Annotated[
     list[str] | None,
     typer.Option(
-        "--target", help="Other bits than the study's, such as `accumulator`; may be repeated.", show_default=False
+        "--target",
+        help="Other bits than the study's, such as `accumulator`; may be repeated.",
+        show_default=False,
+        autocompletion=cli_words.targets,
     ),
 ]
 LifetimeName = Annotated[
     str | None,
     typer.Option(
-        "--lifetime", help="`transient` or `persistent` [default: the study's, or transient].", show_default=False
+        "--lifetime",
+        help="`transient` or `persistent` [default: the study's, or transient].",
+        show_default=False,
+        autocompletion=cli_words.lifetimes,
     ),
 ]
 

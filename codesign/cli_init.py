@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import Json, print_json
 from codesign.errors import ConfigError
 
@@ -32,7 +33,9 @@ def init(
         str | None,
         typer.Option(help="Of the study and the top function [default: the model file's].", show_default=False),
     ] = None,
-    board: Annotated[str, typer.Option(help="A board by its name, or a board file.")] = "pynq-z2",
+    board: Annotated[
+        str, typer.Option(help="A board by its name, or a board file.", autocompletion=cli_words.boards)
+    ] = "pynq-z2",
     ber: Annotated[
         float | None,
         typer.Option(
@@ -95,4 +98,7 @@ def init(
 def _asked(what: str, option: str) -> str:
     if not sys.stdin.isatty():
         raise ConfigError(f"{option} is missing (on a terminal it would be asked for)")
-    return str(typer.prompt(what, err=True))
+    print(f"{what}: ", end="", file=sys.stderr, flush=True)
+    if answer := sys.stdin.readline().strip():
+        return answer
+    raise ConfigError(f"{option} is missing")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import ActivationBits, Bits, Json, print_json
 from codesign.errors import ConfigError, one_of
 
@@ -26,7 +27,8 @@ def resources(
     source: Annotated[
         str,
         typer.Option(
-            help="`estimate`, `yosys` to map the design with open tools, or `vivado` / `vitis` to read their reports."
+            help="`estimate`, `yosys` to map the design with open tools, or `vivado` / `vitis` to read their reports.",
+            autocompletion=cli_words.among(*SOURCES),
         ),
     ] = "estimate",
     family: Annotated[
@@ -34,6 +36,7 @@ def resources(
         typer.Option(
             help="What Yosys maps to: `xc7` (7 series) or `xcup` (UltraScale+) [default: the part's, or xc7].",
             show_default=False,
+            autocompletion=cli_words.families,
         ),
     ] = None,
     rtl: Annotated[
@@ -43,7 +46,9 @@ def resources(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="`latency` or `distributed_arithmetic` [default: the project's or design's].", show_default=False
+            help="`latency` or `distributed_arithmetic` [default: the project's or design's].",
+            show_default=False,
+            autocompletion=cli_words.strategies,
         ),
     ] = None,
     dsp_min_bits: Annotated[

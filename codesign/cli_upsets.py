@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codesign import cli_words
 from codesign.cli_common import (
     DESIGN_HELP,
     ActivationBits,
@@ -53,6 +54,7 @@ def upsets(
         typer.Option(
             help="What Yosys maps to: `xc7` or `xcup` [default: that of the study's board, or xc7].",
             show_default=False,
+            autocompletion=cli_words.families,
         ),
     ] = None,
     confidence: Annotated[

@@ -16,6 +16,10 @@ class ConfigError(CodesignError):
     """A study, plan, model or argument is wrong: the message says what, where and what was expected."""
 
 
+class MissingExtraError(CodesignError):
+    """A part of the installation that this needs is not there; the message names the extra that brings it."""
+
+
 class ReportError(CodesignError):
     """A resource report is absent, damaged or of another design."""
 

@@ -205,7 +205,18 @@ class ProtectionPlan:
             for p, count in zip(self.layers, hardened, strict=True)
         ]
         head = ("layer", "mechanism", "scope", "hardened neurons", "most bits")
-        return html_table("protection plan" if rows else "no protection", head, rows)
+        return html_table("protection plan" if rows else "no protection", head, rows) + self._figure()
+
+    def _figure(self) -> str:
+        from codesign.notebook.figures import heat_maps
+
+        if not any(plan.active for plan in self.layers):
+            return ""
+        top = max(max(plan.hardened_bits, default=0) for plan in self.layers)
+        # A row of one neuron each, hardened bits from the most significant one down.
+        maps = {p.layer: np.arange(top) >= top - np.array(p.hardened_bits)[:, None] for p in self.layers if p.active}
+        words = "hardened bits (blue), left the most significant one", "neuron", ""
+        return heat_maps(f"hardened bits of each neuron, plan {self.digest[:8]}", maps, *words, 1.0)
 
     @cached_property
     def digest(self) -> str:

@@ -20,6 +20,7 @@ PACKAGE = "codesign"
 # of `resources`, and comes before `search`, which reads capacities from it.
 ORDER = (
     "errors",
+    "extras",
     "notebook",
     "files",
     "progress",
@@ -43,7 +44,10 @@ ORDER = (
     "search",
     "report",
     "doctor",
+    "cli_words",
+    "cli_help",
     "cli_common",
+    "steps",
     "subject",
     "cli_subjects",
     "cli_silicon",
@@ -60,6 +64,7 @@ ORDER = (
     "cli_upsets",
     "cli_build",
     "cli_deploy",
+    "cli_doctor",
     "cli",
     "pytest_plugin",
 )

@@ -49,6 +49,17 @@ def test_growth_contract() -> None:
         assert 0 < row["trials_with_changes"] <= row["trials"]
 
 
+@pytest.mark.slow
+def test_startup_contract() -> None:
+    found = printed("startup.py")
+    rows = {row["name"]: row for row in found["times"]}
+    assert {"codesign --help", "codesign campaign --help", "codesign doctor", "import numpy"} <= set(rows)
+    assert rows["import numpy"]["ratio"] == 1.0 and all(row["seconds"] > 0 for row in rows.values())
+    sizes = {row["name"]: row for row in found["sizes"]}
+    assert sizes["the wheel"]["bytes"] < sizes["the wheel, installed"]["bytes"] < sizes["what it depends on"]["bytes"]
+    assert all(sizes[f"extra `{extra}`"]["packages"] for extra in ("train", "yosys", "dask", "search", "board", "docs"))
+
+
 def test_store_contract() -> None:
     found = printed("store.py")
     names = ("append_first_s", "append_last_s", "open_s", "summary_s", "resume_s")

@@ -451,6 +451,25 @@ def test_export(run: Path, capsys: Captured) -> None:
     assert exported.plan.digest == result["evaluations"][1]["plan"]
 
 
+def test_export_of_a_saved_network(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = studies.tiny_network("tiny", 6)
+    plan = ProtectionPlan.uniform(network, 3)
+    network.save(tmp_path / "net.npz")
+    plan.save(tmp_path / "plan.json", network)
+    found = document(capsys, "export", "net.npz", "--plan", "plan.json", "--board", "pynq-z2")
+    assert found["project"] == "runs/net/export/net-pynq-z2" and found["board"] == "pynq-z2"
+    assert found["design"] is None and found["plan"] == plan.digest and found["network"] == network.digest
+    assert Project.open(Path(found["project"])).plan == plan
+    assert text(capsys, "export", "net.npz") == "runs/net/export/net-Vivado\n"
+    for wrong, said in (
+        (["net.npz", "--design", "1"], "--plan says how"),
+        ([".", "--plan", "plan.json"], "plans of their"),
+    ):
+        assert cli.run(["export", *wrong]) == cli.BAD_INPUT
+        assert said in studies.refusal(capsys.readouterr().err)
+
+
 @pytest.mark.cxx
 def test_export_for_a_board(run: Path, capsys: Captured) -> None:
     best = json.loads((run / "result.json").read_text())["best"]["id"]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from codesign.assets import asset
 from codesign.errors import ConfigError, did_you_mean
 from codesign.hls.options import AXI_BITS
+from codesign.notebook import html_table
 
 # Generations of tools: Vivado HLS of 2019.2 to 2020.1, Vitis HLS of 2020.2 and later.
 FLOWS = ("vivado_hls", "vitis")
@@ -52,6 +53,11 @@ class Board:
     source: str
     uram: int = 0
     platform: str = ""
+
+    def _repr_html_(self) -> str:
+        there = {"part": self.part, **{label: getattr(self, name) for name, label in _LABELS.items()}}
+        rows = {**there, "clock, ns": self.clock_ns, "streams, bits": self.axi_bits, "tools": self.flow}
+        return html_table(f"board {self.name}", ("", "has"), rows.items())
 
     def shortfalls(self, report: Usage) -> list[str]:
         """One line for each resource that the report exceeds, and by how much.

@@ -16,6 +16,7 @@ from codesign.campaign.store import Store
 from codesign.errors import ConfigError
 from codesign.faults import FaultModel
 from codesign.network import Network
+from codesign.notebook import html_table
 from codesign.protection import ProtectionPlan
 
 _MAX_POINTS = 1000
@@ -49,6 +50,20 @@ class Curve:
                 for rate, result in zip(self.rates, self.results, strict=True)
             ],
         }
+
+    def _repr_html_(self) -> str:
+        from codesign.notebook.figures import bands
+
+        shown = {metric: [result.interval(metric) for result in self.results] for metric in ("accuracy", "sdc1")}
+        spans = {metric: [(i.mean, i.low, i.high) for i in found] for metric, found in shown.items()}
+        texts = [
+            [f"{rate:g}", *(f"{mean:.4f} [{low:.4f}, {high:.4f}]" for mean, low, high in of_rate)]
+            for rate, *of_rate in zip(self.rates, *spans.values(), strict=True)
+        ]
+        first = self.results[0]
+        caption = f"{self.name}: {first.trials} trials at each rate, {first.confidence:.0%} confidence"
+        drawn = bands(f"{caption}, {first.plan[:8]}", self.rates, spans, "bit error rate") if any(self.rates) else ""
+        return html_table(caption, ("bit error rate", *spans), texts) + drawn
 
     def table(self) -> list[dict[str, Any]]:
         """A row for every rate and metric."""

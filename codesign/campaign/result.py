@@ -92,7 +92,14 @@ class CampaignResult:
         rows = [(name, f"{rate.mean:.4f}", f"[{rate.low:.4f}, {rate.high:.4f}]", "") for name, rate in rates.items()]
         rows += [(str(requirement), "", "", str(status)) for requirement, status in self.verdicts()]
         caption = f"{self.trials} trials of {self.samples} samples ({self.simulator}), {self.confidence:.0%} confidence"
-        return html_table(caption, ("rate", "mean", "interval", "verdict"), rows)
+        return html_table(caption, ("rate", "mean", "interval", "verdict"), rows) + self._figure(rates)
+
+    def _figure(self, rates: dict[str, Interval]) -> str:
+        from codesign.notebook.figures import intervals
+
+        limits = {name: [r.bound for r in self.requirements if r.metric == name] for name in rates}
+        spans = {name: (rate.mean, rate.low, rate.high) for name, rate in rates.items()}
+        return intervals(f"rates of {self.trials} trials with intervals, {self.fault_model[:8]}", spans, limits)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CampaignResult) and self.to_json() == other.to_json()

@@ -15,6 +15,7 @@ from codesign.campaign.workers import Workers
 from codesign.errors import ConfigError
 from codesign.files import locked, write_atomically
 from codesign.fixed import MAX_WIDTH
+from codesign.notebook import html_table
 from codesign.progress import bar, say
 from codesign.search import proof, summary
 from codesign.search.attempt import workplace_of
@@ -44,6 +45,33 @@ class Result:
 
     result: dict[str, Any]
     feasible: bool
+
+    def _repr_html_(self) -> str:
+        from codesign.notebook.figures import scatter
+
+        chosen = self.result["best"] or self.result["nearest"]
+        name = "best" if self.feasible else "nearest; no design meets the requirements"
+        rows = [_row(of, found) for of, found in {name: chosen, **self.result["baselines"]}.items()]
+        every = self.result["evaluations"]
+        groups = {
+            "meets all": [_point(found) for found in every if found["feasible"]],
+            "misses one": [_point(found) for found in every if not found["feasible"]],
+            **{of: [_point(found)] for of, found in {"chosen": chosen, **self.result["baselines"]}.items()},
+        }
+        caption = f"{len(every)} designs, seed {self.result['seed']}"
+        shown = scatter(f"cost and accuracy of {caption}", groups, "LUT (estimate)", "accuracy under faults")
+        return html_table(caption, ("", "LUT", "DSP", "cycles", "accuracy", "under faults"), rows) + shown
+
+
+def _row(name: str, found: dict[str, Any]) -> tuple[object, ...]:
+    used, faulty = found["resources"], found["accuracy_faulty"]
+    under_faults = f"{faulty['mean']:.4f} [{faulty['low']:.4f}, {faulty['high']:.4f}]"
+    clean = f"{found['accuracy_clean']:.4f}"
+    return name, used["lut"], used["dsp"], used["latency_cycles"], clean, under_faults
+
+
+def _point(found: dict[str, Any]) -> tuple[float, float]:
+    return found["resources"]["lut"], found["accuracy_faulty"]["mean"]
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
+from codesign.extras import extra_of
 from codesign.files import digest_of
 from codesign.fixed import FixedPoint, quantise, to_real
+from codesign.notebook import html_table
 from codesign.study import Study
 
 Floats = NDArray[np.float64]
@@ -75,6 +77,11 @@ class Data:
     test_inputs: Floats
     test_labels: Labels
     input_type: FixedPoint
+
+    def _repr_html_(self) -> str:
+        sets = {"train": (self.train_inputs, self.train_labels), "test": (self.test_inputs, self.test_labels)}
+        rows = [(name, len(x), "x".join(map(str, x.shape[1:])), len(np.unique(y))) for name, (x, y) in sets.items()]
+        return html_table(f"data, inputs {self.input_type}", ("set", "samples", "shape", "classes"), rows)
 
     @property
     def n_classes(self) -> int:
@@ -238,6 +245,8 @@ def _guard(path: Path, what: str, call: Callable[[], T]) -> T:
         reason = " ".join(str(error).split())[:300]
         line = _line_in(path, error)
         place = f"{path}:{line}" if line else str(path)
+        if isinstance(error, ModuleNotFoundError) and (extra := extra_of(error.name)):
+            raise ConfigError(f"{place}: {what} needs {error.name}, which is not installed: {extra.command}") from error
         raise ConfigError(f"{place}: {what} raised {type(error).__name__}: {reason}") from error
 
 

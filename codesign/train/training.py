@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 
 from codesign.errors import ConfigError
+from codesign.extras import require
 from codesign.files import cache_folder, digest_of, locked, write_atomically
 from codesign.network import Network, forward
 from codesign.network.accumulators import narrowed, prove_accumulators
+from codesign.notebook import html_table
 from codesign.study import Study
 from codesign.train.bound import bound_model
 from codesign.train.builder import Builder, Data, Quantisation, load_builder
@@ -50,6 +52,13 @@ class TrainedNetwork:
     accuracy_clean: float
     seconds: float
     cached: bool
+
+    def _repr_html_(self) -> str:
+        of = self.network
+        origin = "from the cache" if self.cached else f"trained in {self.seconds:.0f} s"
+        head = ("network", "layers that compute", "accuracy without faults", "origin")
+        row = (of.name, len(list(of.compute_layers())), f"{self.accuracy_clean:.4f}", origin)
+        return html_table(f"trained network {of.digest[:8]}", head, [row])
 
 
 def train(
@@ -107,6 +116,7 @@ def network_key(study: Study, quantisation: Quantisation, data: Data) -> str:
 
 
 def _key(study: Study, recipe: Recipe, data: Data) -> str:
+    require("train", f"the network of {study.path}", "saved networks (NPZ), projects and runs need nothing of it")
     content = {
         "recipe": RECIPE,
         "name": study.name,
@@ -192,6 +202,7 @@ def accuracy(network: Network, data: Data) -> float:
 @cache
 def tensorflow() -> Any:
     """TensorFlow, set up once a process to be quiet and repeatable."""
+    require("train", "a Keras model")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 

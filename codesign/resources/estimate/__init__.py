@@ -86,7 +86,13 @@ class Estimate:
     def _repr_html_(self) -> str:
         causes = [(layer.name, layer.lut, *(getattr(layer, cause) for cause in CAUSES)) for layer in self.layers]
         caption = f"{self.report.lut:,} LUT, {self.report.dsp} DSP, {self.report.latency_cycles} cycles (estimate)"
-        return html_table(caption, ("layer", "LUT", *CAUSES), causes)
+        return html_table(caption, ("layer", "LUT", *CAUSES), causes) + self._figure()
+
+    def _figure(self) -> str:
+        from codesign.notebook.figures import stacked
+
+        rows = {layer.name: {cause: getattr(layer, cause) for cause in CAUSES} for layer in self.layers if layer.lut}
+        return stacked(f"LUTs by layer and cause, {self.report.lut} in all", rows, "LUT (estimate)")
 
     def to_json(self) -> dict[str, Any]:
         """The report's fields, the LUTs by cause, the layers, and the expected errors (null if not calibrated)."""

@@ -1,4 +1,4 @@
-"""Tables for notebooks: what `_repr_html_` of the public types is made of."""
+"""Tables and figures for notebooks: what `_repr_html_` of the public types is made of."""
 
 from collections.abc import Iterable, Sequence
 from html import escape

@@ -1,29 +1,50 @@
 """Progress on long work: a live display where a person watches, seldom a plain line where a log is written."""
 
+import os
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
-# Results go to standard output, everything on the way there to standard error.
-console = Console(stderr=True)
+if TYPE_CHECKING:
+    from codesign.progress.live import Display
 
 Advance = Callable[[int], None]
 Clock = Callable[[], float]
 LINE_SECONDS = 30.0
 """A log gets a line no more often."""
+
+
+class Console:
+    """Standard error, where everything goes that is said on the way to a result."""
+
+    quiet = False
+    display: "Display | None" = None
+    _file: TextIO | None = None
+
+    @property
+    def file(self) -> TextIO:
+        """Standard error as it is now."""
+        return self._file or sys.stderr
+
+    @property
+    def is_watched(self) -> bool:
+        """A person sees it, on a terminal that can move its cursor."""
+        return self.file.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+    def print(self, text: str) -> None:
+        """One line, unless it is quiet; above the bar where one is shown."""
+        if self.quiet:
+            return
+        if self.display is not None:
+            self.display.above(text)
+        else:
+            self.file.write(f"{text}\n")
+            self.file.flush()
+
+
+console = Console()
 
 
 class Shown:
@@ -45,8 +66,8 @@ def bar(what: str, total: int) -> Iterator[Shown]:
     """
     if console.quiet:
         yield Shown()
-    elif console.file.isatty() and not console.is_dumb_terminal:
-        with _Live(what, total) as live:
+    elif console.is_watched and console.display is None:
+        with _live(what, total) as live:
             yield live
     else:
         yield _Lines(what, total)
@@ -54,53 +75,34 @@ def bar(what: str, total: int) -> Iterator[Shown]:
 
 def say(text: str) -> None:
     """One line above the bar, or in the log."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(text)
 
 
 class _Live(Shown):
-    """A bar with the rate and the time left, and the lines below it."""
+    """What a display shows."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._shown = _Display(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._shown.add_task(what, total=total)
-
-    def __enter__(self) -> "_Live":
-        self._shown.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._shown.stop()
+    def __init__(self, display: "Display") -> None:
+        self._display = display
 
     def __call__(self, done: int) -> None:
-        self._shown.update(self._task, completed=done)
+        self._display.done(done)
 
     def tell(self, lines: Sequence[str]) -> None:
-        self._shown.lines = tuple(lines)
+        self._display.lines = tuple(lines)
 
 
-class _Display(Progress):
-    lines: tuple[str, ...] = ()
+@contextmanager
+def _live(what: str, total: int) -> Iterator[Shown]:
+    from codesign.progress.live import Display  # rich takes a tenth of a second to import
 
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield self.make_tasks_table(self.tasks)
-        yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in self.lines)
-
-
-class _Rate(ProgressColumn):
-    """Steps a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(_rate(task.speed))
+    display = Display(what, total, _rate)
+    try:
+        display.start()  # within: Ctrl-C while the first frame is drawn must give the cursor back, too
+        console.display = display
+        yield _Live(display)
+    finally:
+        console.display = None
+        display.stop()
 
 
 class _Lines(Shown):
