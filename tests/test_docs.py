@@ -1,65 +1,29 @@
-"""The documentation does what it says: its code runs, and what it names exists.
+"""The documentation does what it says: its programs run, and what it names exists.
 
 A ```` ```python runnable ```` block is run as it stands, in a folder of its own; with `cxx` or `tf` behind it, under
 that marker. A ```` ```text output ```` block right behind it is what it has to print; a ```` ```python pytest ````
-block is run by pytest in its folder.
+block is run by pytest in its folder. All other commands and snippets are run by test_pages.py.
 """
 
 import itertools
 import os
 import re
-import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from pages import BLOCKS, PAGES, ROOT, Block, calls, prose
 
 from codesign import study
 from codesign.cli import app
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = typer.main.get_command(app).commands
 MARKERS = ("cxx", "tf", "slow")
-_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-
-
-@dataclass(frozen=True)
-class Block:
-    page: str
-    line: int
-    words: tuple[str, ...]  # of the info string, such as ("python", "runnable")
-    body: str
-
-    @property
-    def where(self) -> str:
-        return f"{self.page}:{self.line}"
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text()
-    return [
-        Block(
-            str(page.relative_to(ROOT)),
-            text.count("\n", 0, found.start()) + 1,
-            tuple(found["info"].split()),
-            found["body"],
-        )
-        for found in _FENCE.finditer(text)
-    ]
-
-
-def prose(page: Path) -> str:
-    return _FENCE.sub("", page.read_text())
-
-
-BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
 def runnable() -> list[object]:
@@ -83,13 +47,10 @@ def test_python_blocks_run(block: Block, wanted: str | None, tmp_path: Path) -> 
         assert done.stdout == wanted, block.where
 
 
-def test_there_are_runnable_blocks_and_all_others_compile() -> None:
-    assert len(runnable()) >= 2
+def test_snippets_compile() -> None:
     for block in BLOCKS:
-        if block.words[:1] == ("python",):
+        if block.language == "python":
             compile(block.body, block.where, "exec")
-            # Those of a session are run one after the other by tests/test_own_model.py.
-            assert set(block.words[1:]) <= {"runnable", "pytest", "session", *MARKERS}, block.where
 
 
 def pytest_blocks() -> list[object]:
@@ -136,13 +97,6 @@ def options_of(command: Any) -> set[str]:
 
 
 GLOBAL_OPTIONS = options_of(typer.main.get_command(app))
-
-
-def calls(text: str) -> list[list[str]]:
-    """The words of every `codesign ...` line; continued lines are joined, comments dropped."""
-    lines = text.replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in lines if line.startswith("codesign ")]
-    return [line[1:] for line in words]
 
 
 def wrong_in(call: list[str]) -> str | None:
@@ -243,15 +197,18 @@ def test_links_and_make_targets_exist(page: Path) -> None:
         target = page.parent / path if path else page
         assert target.exists(), f"{page.name}: {link}"
         if anchor:
-            titles = re.findall(r"^#+ (.*)$", _FENCE.sub("", target.read_text()), re.MULTILINE)
+            titles = re.findall(r"^#+ (.*)$", prose(target), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, link
     for call in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE):
         assert call in targets, f"{page.name}: make {call}"
+    for code in _INLINE.findall(prose(page)):
+        if re.fullmatch(r"(tests|benchmarks|scripts|models|boards|docs|hls_templates|codesign)/[\w./-]*\.\w+", code):
+            assert (ROOT / code).exists(), f"{page.name}: {code}"
 
 
 def test_every_page_is_listed() -> None:
     index = (ROOT / "docs/README.md").read_text()
-    for page in PAGES[1:]:
+    for page in (ROOT / "docs").rglob("*.md"):
         if page.name != "README.md":
             assert f"({page.relative_to(ROOT / 'docs')})" in index, page.name
 
@@ -266,3 +223,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README"}
     assert pages | {"index"} <= {page.stem for page in (tmp_path / "site").glob("*.html")}
     assert "run_campaign" in (tmp_path / "site/python.html").read_text()
+    # Every fence became a block, and every command has its own help.
+    assert [page.name for page in (tmp_path / "site").rglob("*.html") if "```" in page.read_text()] == []
+    commands = (tmp_path / "site/commands.html").read_text()
+    assert [name for name in COMMANDS if f"Usage: codesign {name} " not in commands] == []

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_docs import ROOT, Block, blocks
+from pages import ROOT, Block, blocks
 
 PAGE = ROOT / "docs" / "own_model.md"
 # What a new user may have to type before there is a protected project, the demo included.
