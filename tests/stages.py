@@ -8,18 +8,21 @@ A page has one folder, in which its blocks run in order. `models/digits_mlp.toml
 import contextlib
 import re
 import shutil
+import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import board_tools
+import numpy as np
 import studies
 from pages import ROOT, blocks
 
 from codesign.cli import run
 from codesign.protection import ProtectionPlan
 from codesign.study import load_study
+from codesign.subject import save_samples
 
 TOP = "digits_mlp"
 CSYNTH = {
@@ -50,7 +53,7 @@ REPLACED: dict[str, tuple[tuple[str, str], ...]] = {
         ("accuracy>=0.95@0.99", "accuracy>=0.9@0.99"),  # and another accuracy
         ("sdc1<=0.03", "sdc1<=0.1"),
         ("accuracy>=0.94", "accuracy>=0.85"),
-        ("--design 20", "--design 3"),  # of 12 designs
+        ("--design 20", "--design 3"),  # of 8 designs
     ),
     "docs/clusters.md": (
         ("tcp://login1:8786", "scheduler.json"),
@@ -63,6 +66,7 @@ REPLACED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "docs/engine.md": (("range(10_000)", "range(100)"),),
     "docs/netlist.md": (("--singles 50000", "--singles 500"),),
+    "docs/runtime.md": (("--trials 100", "--trials 20"),),
     "docs/structures.md": (("dense_0", "fc1"),),
 }
 
@@ -83,6 +87,8 @@ GIVEN = {
         inputs = np.random.default_rng(0).integers(0, 17, (50, 6))
         labels = np.zeros(50, int)
     """,
+    "docs/deploy.md": "import numpy as np; images = np.zeros((5, 6))",
+    "docs/runtime.md": "import numpy as np; images = np.zeros((5, 6))",
     "docs/engine.md": """
         import numpy as np
         from studies import tiny_network
@@ -103,7 +109,7 @@ GIVEN = {
 
 def write_models(folder: Path, *changes: tuple[str, str]) -> Path:
     """`models/digits_mlp.toml` and its builder in a folder: the small study under that name."""
-    named = ('name = "tiny"', f'name = "{TOP}"'), ('"tiny.py"', f'"{TOP}.py"')
+    named = ('name = "tiny"', f'name = "{TOP}"'), ('"tiny.py"', f'"{TOP}.py"'), ("evaluations = 12", "evaluations = 8")
     models = folder / "models"
     study = studies.write_study(models, *named, *changes, kept=False)
     (models / "tiny.py").rename(models / f"{TOP}.py")
@@ -182,15 +188,54 @@ def _gate(stage: Stage) -> None:
     ProtectionPlan.full(names["network"]).save(faults / "plan.json", names["network"])
 
 
+def _board(stage: Stage, *changes: tuple[str, str]) -> None:
+    """The host `pynq` is a virtual board; what is said on the board itself is said here."""
+    import desk
+
+    from codesign.board.virtual import virtual_board
+
+    place = stage.folder.parent
+    desk.virtual_vivado(place / "tools")
+    write_models(stage.folder, *changes)
+    stage.words["--host pynq"] = " ".join(stage.stack.enter_context(desk.board_by_ssh(place)))
+    stage.words[f"/home/xilinx/codesign/{TOP}-pynq-z2"] = str(package := place / f"board/codesign/{TOP}-pynq-z2")
+    stage.stack.enter_context(virtual_board())
+    stage.stack.enter_context(_import_from(package))
+
+
+def _runtime(stage: Stage) -> None:
+    """The page begins with a design that is on the board; its weights are in memories, so that they can be struck."""
+    _board(stage, ("[space]", "[space]\nreuse_factor = 6"))
+    inputs = np.random.default_rng(0).integers(0, 17, (20, 6))
+    save_samples(stage.folder / "test.npz", inputs, np.zeros(20, int))
+    exported = f"export runs/{TOP} --board pynq-z2 --upset-slots 2 --out digits_board"
+    deployed = f"deploy digits_board {stage.words['--host pynq']}"
+    with contextlib.chdir(stage.folder):
+        for line in (f"optimize models/{TOP}.toml", exported, "build digits_board --board pynq-z2", deployed):
+            assert run(["--quiet", *line.split()]) == 0, line
+
+
+@contextlib.contextmanager
+def _import_from(folder: Path) -> Iterator[None]:
+    """`codesign_runtime` is that of the package."""
+    sys.path.insert(0, str(folder))
+    yield
+    sys.path.remove(str(folder))
+    for name in [name for name in sys.modules if name.startswith("codesign_runtime")]:
+        del sys.modules[name]
+
+
 PREPARE: dict[str, Callable[[Stage], None]] = {
     "README.md": Stage.take_study,
     "docs/ci.md": _gate,
     "docs/clusters.md": _cluster,
     "docs/commands.md": Stage.take_study,
     "docs/cost.md": Stage.take_study,
+    "docs/deploy.md": _board,
     "docs/models.md": Stage.take_study,
     "docs/netlist.md": Stage.take_demo,
     "docs/python.md": Stage.take_study,
+    "docs/runtime.md": _runtime,
     "docs/streams.md": Stage.take_demo,
     "docs/synthesis.md": Stage.take_demo,
     "docs/vendor.md": Stage.take_demo,

@@ -6,6 +6,7 @@ are put into a study, which has to be accepted.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from pages import BLOCKS, ROOT, Block, blocks, typed
 
 from codesign.campaign.fit_table import FitTable
 from codesign.cli import run
+from codesign.errors import ConfigError
 from codesign.study import load_study
 
 Captured = pytest.CaptureFixture[str]
@@ -100,6 +102,7 @@ class Walk:
         body = self.replaced(block.body)
         if reason(body) is None:
             self.captured.readouterr()
+            importlib.invalidate_caches()  # a command before it may have made what it imports
             exec(compile(body, block.where, "exec"), self.names)
             self.printed = self.captured.readouterr().out
 
@@ -187,6 +190,7 @@ def test_the_blocks_run_in_their_order(
         pytest.importorskip(module, reason=f"needs {module}: pip install 'codesign[{extra}]'")
     places = (stages.tools(tmp_path / "tools"), Path(sys.executable).parent, "/usr/bin", "/bin")
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, places)))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the processes that a page starts
     folder = tmp_path / "page"
     folder.mkdir()
     stage = stages.Stage(folder, lambda: request.getfixturevalue("demo"), stack)
@@ -215,3 +219,33 @@ def test_every_block_is_of_a_kind_that_is_known() -> None:
     words = {*ALONE, "output", "cxx", "tf", "slow"}
     wrong = [block.where for block in BLOCKS if block.language not in kinds or not set(block.words[1:]) <= words]
     assert wrong == []
+
+
+# ---------------------------------------------------------------- the walk itself
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (("sh",), "codesign optimise models/digits_mlp.toml\n"),
+        (("sh",), "no-such-program --help\n"),
+        (("python",), "import no_such_module\n"),
+        (("toml",), "[objective]\nluts = 1.0\n"),
+    ],
+    ids=["command", "program", "python", "toml"],
+)
+def test_what_does_not_work_would_be_seen(
+    words: tuple[str, ...], body: str, tmp_path: Path, capsys: Captured, stack: contextlib.ExitStack
+) -> None:
+    stage = stages.Stage(tmp_path, lambda: tmp_path, stack)
+    stage.take_study()
+    with pytest.raises((AssertionError, ImportError, ConfigError)):
+        Walk("page", stage, capsys).block(Block("page", 1, words, body))
+
+
+def test_other_output_would_be_seen(tmp_path: Path, capsys: Captured, stack: contextlib.ExitStack) -> None:
+    walk = Walk("page", stages.Stage(tmp_path, lambda: tmp_path, stack), capsys)
+    walk.block(Block("page", 1, ("python",), "print('one')\nprint('two')\n"))
+    walk.compare(Block("page", 4, ("text", "output"), "one\ntwo\n"), str(walk.printed))
+    with pytest.raises(AssertionError, match="not printed, or not in this order: one"):
+        walk.compare(Block("page", 4, ("text", "output"), "two\none\n"), str(walk.printed))
