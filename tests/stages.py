@@ -62,7 +62,7 @@ REPLACED: dict[str, tuple[tuple[str, str], ...]] = {
         ("--workers 8", "--workers 2"),
         ("Processes(8)", "Processes(2)"),
         ("dask scheduler --", "dask scheduler --port 0 --host 127.0.0.1 --no-dashboard --"),
-        ("--nworkers 16", "--nworkers 1 --no-dashboard"),
+        ("--nworkers 16 --nthreads 1", "--nthreads 1 --no-nanny --no-dashboard"),
     ),
     "docs/engine.md": (("range(10_000)", "range(100)"),),
     "docs/netlist.md": (("--singles 50000", "--singles 500"),),
