@@ -206,6 +206,14 @@ def test_links_and_make_targets_exist(page: Path) -> None:
             assert (ROOT / code).exists(), f"{page.name}: {code}"
 
 
+def test_the_demos_figures_are_the_same_on_every_page() -> None:
+    """They are from one run."""
+    shown = [block.body for block in BLOCKS if "best of 40 designs: number 8" in block.body]
+    assert {block.page for block in BLOCKS if block.body in shown} == {"README.md", "docs/tutorial.md"}
+    [short, long] = shown
+    assert short in long
+
+
 def test_every_page_is_listed() -> None:
     index = (ROOT / "docs/README.md").read_text()
     for page in (ROOT / "docs").rglob("*.md"):

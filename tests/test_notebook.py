@@ -30,10 +30,8 @@ def test_it_is_stored_without_outputs() -> None:
     assert not any(cell["outputs"] or cell["execution_count"] for cell in cells("code"))
 
 
-@pytest.mark.slow
 @pytest.mark.tf
-@pytest.mark.cxx
-def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -49,11 +47,12 @@ def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     names: dict[str, Any] = {"__name__": "__main__"}
     with contextlib.chdir(tmp_path):
         shown = [value for cell in cells("code") if (value := run_cell(cell, names)) is not None]
+    *shown, files = shown
     assert [type(value).__name__ for value in shown] == ["Network", "CampaignResult", "ProtectionPlan", "Estimate"]
     assert all("<table>" in value._repr_html_() for value in shown)
+    assert {"build_prj.tcl", "build_csim.sh", "firmware", "tb_data"} <= {*files}
     assert len(figures) == 2
     # The point of it: the selective design meets what the unprotected one misses, at a fraction of full TMR's cost.
     found, wanted = names["found"], names["study"].requirements.accuracy_faulty
     assert found["unprotected"].accuracy.high < wanted <= found["selective"].accuracy.low
     assert 0 < names["share"] < 0.2
-    assert "3 trials, all equal" in capsys.readouterr().out

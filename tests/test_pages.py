@@ -1,8 +1,8 @@
 """Every command and every snippet in the documentation runs; `stages.py` says on what, and names the few that do not.
 
 A page has one folder, in which its blocks run in their order: lines of `sh` blocks as somebody would type them, and
-`python` blocks in one namespace. A `text output` block holds lines that the block before it prints. Snippets of TOML
-are put into a study, which has to be accepted.
+`python` blocks in one namespace. A `text output` block holds lines that the block before it prints, a `text like` one
+the same with other numbers. Snippets of TOML are put into a study, which has to be accepted.
 """
 
 import contextlib
@@ -32,8 +32,12 @@ from codesign.errors import ConfigError
 from codesign.study import load_study
 
 Captured = pytest.CaptureFixture[str]
-# Blocks that are run alone: by tests/test_docs.py and, those of a session, by tests/test_own_model.py.
-ALONE = {"runnable", "pytest", "session"}
+# Blocks that are run alone, by tests/test_docs.py.
+ALONE = {"runnable", "pytest"}
+
+
+# This one is walked through by tests/test_own_model.py, which looks at what comes out.
+OWN_MODEL = "docs/own_model.md"
 
 
 @dataclass
@@ -53,12 +57,13 @@ class Walk:
     def block(self, block: Block) -> None:
         """Run it, if it is of a kind that runs."""
         ways = {"sh": self.shell, "python": self.python, "toml": self.toml, "json": self.json, "yaml": self.workflow}
-        if block.words == ("text", "output") and self.printed is not None:
+        if block.words[1:] in (("output",), ("like",)) and self.printed is not None:
             self.compare(block, self.printed)
-        self.printed = None
-        if block.language in ways and not ALONE & set(block.words):
-            with contextlib.chdir(self.folder):
-                ways[block.language](block)
+        if block.language in ways:
+            self.printed = None
+            if not ALONE & set(block.words):
+                with contextlib.chdir(self.folder):
+                    ways[block.language](block)
 
     def shell(self, block: Block) -> None:
         lines = typed(self.replaced(block.body))
@@ -80,7 +85,7 @@ class Walk:
             places = stages.EXIT_CODES.items()
             expected = next((code for (page, start), code in places if page == self.page and line.startswith(start)), 0)
             assert code == expected, f"{self.page}: {line}\nended with {code}\n{out}\n{err}"
-            return out
+            return err + out
         return ""
 
     def codesign(self, line: str) -> tuple[int, str, str]:
@@ -128,9 +133,11 @@ class Walk:
             self.line(line)
 
     def compare(self, block: Block, printed: str) -> None:
-        lines = iter(printed.splitlines())
+        """The lines of a block are printed in their order; `like` one does not look at numbers, digests and gaps."""
+        alike = _alike if "like" in block.words else str
+        lines = iter([alike(line) for line in printed.splitlines()])
         for line in block.body.splitlines():
-            assert line in lines, f"{block.where}: not printed, or not in this order: {line}\n{printed}"
+            assert alike(line) in lines, f"{block.where}: not printed, or not in this order: {line}\n{printed}"
 
     def replaced(self, text: str) -> str:
         for old, new in (*stages.REPLACED.get(self.page, ()), *self.stage.words.items()):
@@ -150,6 +157,10 @@ def recipe(target: str) -> list[str]:
     return [line.strip().replace("$(BIN)/", "") for line in found[1].splitlines()]
 
 
+def _alike(line: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"-?[\d.,]*\d(e-?\d+)?", "#", line)).strip()
+
+
 def process(line: str) -> tuple[int, str, str]:
     done = subprocess.run(["sh", "-e", "-c", line], capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -160,7 +171,7 @@ def process(line: str) -> tuple[int, str, str]:
 
 def pages() -> list[object]:
     """Each page that has something to run, under the markers that it needs."""
-    names = dict.fromkeys(block.page for block in BLOCKS if block.language not in ("text", "console"))
+    names = dict.fromkeys(block.page for block in BLOCKS if block.language != "text" and block.page != OWN_MODEL)
     marks = {name: [getattr(pytest.mark, word) for word in stages.MARKS.get(name, ())] for name in names}
     return [pytest.param(name, id=name, marks=marks[name]) for name in names]
 
@@ -216,7 +227,7 @@ def test_what_the_tables_name_is_in_the_pages() -> None:
 
 def test_every_block_is_of_a_kind_that_is_known() -> None:
     kinds = {"sh", "python", "text", "toml", "json", "yaml"}
-    words = {*ALONE, "output", "cxx", "tf", "slow"}
+    words = {*ALONE, "output", "like", "cxx", "tf", "slow"}
     wrong = [block.where for block in BLOCKS if block.language not in kinds or not set(block.words[1:]) <= words]
     assert wrong == []
 
